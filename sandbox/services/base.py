@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""What the local cloud must know of a service to run it."""
+
+import sys
+import typing
+
+from sandbox import cloud
+
+
+class Endpoint(typing.NamedTuple):
+    """An entry of the service catalogue."""
+
+    type: str
+    name: str
+    port: int
+    path: str = ''
+
+
+class Service:
+    """One service: its files, its databases, its process, its address.
+
+    A subclass per service says what differs. ``python -m sandbox.services.X``
+    is the process of service X unless ``command`` says otherwise.
+    """
+
+    name: str
+    title: str
+    # What it listens on: {name for people: port}.
+    ports: typing.ClassVar[dict] = {}
+    # Databases to create, and whether its user exists in Keystone.
+    databases: typing.ClassVar[tuple] = ()
+    endpoints: typing.ClassVar[tuple] = ()
+    has_user = True
+    # Seconds it may take to end after SIGTERM.
+    stop_timeout = 10
+
+    def __init__(self, local_cloud):
+        self.cloud = local_cloud
+
+    def files(self):
+        """Configuration: {file name: text}, written to its folder."""
+        return {}
+
+    def migrations(self):
+        """Commands that create or upgrade the schema, in their order.
+
+        Each can be run again.
+        """
+        return []
+
+    def command(self):
+        return [sys.executable, '-m', 'sandbox.services.' + self.name]
+
+    def environment(self):
+        """Variables on top of the minimal environment."""
+        return {}
+
+    def check(self):
+        """Return whether the service answers.
+
+        Any HTTP answer below 500 counts: most say 401 without a token.
+        """
+        import requests
+
+        for port in self.ports.values():
+            try:
+                answer = requests.get(self.cloud.url(port), timeout=5)
+            except requests.RequestException:
+                return False
+            if answer.status_code >= 500:
+                return False
+        return True
+
+    def write_files(self):
+        for name, text in self.files().items():
+            cloud.write_atomically(self.cloud.etc / self.name / name, text,
+                                   0o600)
+
+    def conf(self):
+        return str(self.cloud.conf(self.name))
+
+
+def serve_wsgi(application, port, threads=8):
+    """Serve a WSGI application on the cloud's address until SIGTERM.
+
+    Threads in one process: nothing is forked that could be left behind.
+    """
+    import waitress
+
+    waitress.serve(application, host=cloud.ADDRESS, port=port,
+                   threads=threads, ident='sandbox',
+                   # Glance takes images, Heat takes large templates.
+                   max_request_body_size=1 << 30,
+                   # A keep-alive connection of an idle client costs nothing.
+                   channel_timeout=300, connection_limit=1000)
+
+
+def database_options(local_cloud, name):
+    return {
+        'connection': local_cloud.database(name),
+        # One process a service: twelve pools of this size fit into
+        # PostgreSQL's max_connections.
+        'max_pool_size': 10,
+        'max_overflow': 20,
+    }

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""Keystone: identity, and the catalogue of all others."""
+
+import os
+
+from sandbox import cloud
+from sandbox.services import base
+
+PORT = 5000
+
+
+class Service(base.Service):
+
+    name = 'keystone'
+    title = 'Keystone'
+    ports = {'keystone': PORT}
+    databases = ('keystone',)
+    has_user = False
+
+    def files(self):
+        keys = self.cloud.data(self.name)
+        return {'keystone.conf': cloud.ini({
+            'database': base.database_options(self.cloud, 'keystone'),
+            'identity': {
+                # bcrypt's default takes 0.3 s of CPU a login, and every
+                # service logs in. To be set before the first password is.
+                'password_hash_rounds': 4,
+            },
+            'token': {'provider': 'fernet', 'expiration': 86400},
+            'fernet_tokens': {'key_repository': keys / 'fernet'},
+            'fernet_receipts': {'key_repository': keys / 'fernet'},
+            'credential': {'key_repository': keys / 'credential'},
+            # Coherent, since there is one process.
+            'cache': {'enabled': True, 'backend': 'dogpile.cache.memory'},
+            'oslo_policy': {'enforce_scope': True,
+                            'enforce_new_defaults': True},
+        })}
+
+    def migrations(self):
+        manage = [cloud.script('keystone-manage'), '--config-file',
+                  self.conf()]
+        keys = self.cloud.data(self.name)
+        owner = ['--keystone-user', str(os.getuid()),
+                 '--keystone-group', str(os.getgid())]
+        for folder in ('fernet', 'credential'):
+            # Keystone warns at every token if others may read its keys.
+            (keys / folder).mkdir(mode=0o700, exist_ok=True)
+        return [
+            [*manage, 'db_sync'],
+            [*manage, 'fernet_setup', *owner],
+            [*manage, 'credential_setup', *owner],
+            [*manage, 'bootstrap',
+             '--bootstrap-password', self.cloud.secret('admin'),
+             '--bootstrap-service-name', 'keystone',
+             '--bootstrap-region-id', cloud.REGION]
+            + [word for interface in ('public', 'internal', 'admin')
+               for word in ('--bootstrap-%s-url' % interface,
+                            self.cloud.url(PORT, '/v3'))],
+        ]
+
+    def environment(self):
+        return {'OS_KEYSTONE_CONFIG_FILES': self.conf()}
+
+
+def main():
+    from keystone.server import wsgi
+
+    # Two tokens for every request of every other service.
+    base.serve_wsgi(wsgi.initialize_public_application(), PORT, threads=16)
+
+
+if __name__ == '__main__':
+    main()

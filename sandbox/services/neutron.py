@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""Neutron: addresses for servers, out of the loopback range.
+
+Every guest shares the network of this machine, so there is nothing to plug:
+the driver in ``sandbox.guests.mechanism`` binds every port.
+"""
+
+from sandbox import cloud
+from sandbox.services import base
+
+PORT = 9696
+
+_ENTRY_POINT = """\
+[neutron.ml2.mechanism_drivers]
+loopback = sandbox.guests.mechanism:LoopbackMechanismDriver
+"""
+
+
+class Service(base.Service):
+
+    name = 'neutron'
+    title = 'Neutron'
+    ports = {'neutron': PORT}
+    databases = ('neutron',)
+    endpoints = (base.Endpoint('network', 'neutron', PORT),)
+
+    def files(self):
+        return {
+            'neutron.conf': cloud.ini({
+                'DEFAULT': {
+                    'bind_host': self.cloud.address,
+                    'bind_port': PORT,
+                    'core_plugin': 'ml2',
+                    'service_plugins': '',
+                    'transport_url': 'fake://',
+                    'state_path': self.cloud.data(self.name),
+                    'api_paste_config': cloud.packaged('neutron',
+                                                       'api-paste.ini'),
+                    # One, since 0 is refused; the others run inside it.
+                    'api_workers': 1,
+                    'rpc_workers': 0,
+                    'rpc_state_report_workers': 0,
+                    'notify_nova_on_port_status_changes': False,
+                    'notify_nova_on_port_data_changes': False,
+                },
+                'database': base.database_options(self.cloud, 'neutron'),
+                'keystone_authtoken': self.cloud.authtoken(self.name),
+                'oslo_concurrency': {
+                    'lock_path': self.cloud.data(self.name) / 'locks'},
+                # The pool of addresses is the limit.
+                'quotas': {'quota_port': -1},
+                'ml2': {
+                    'type_drivers': 'local',
+                    'tenant_network_types': 'local',
+                    'mechanism_drivers': 'loopback',
+                    'extension_drivers': '',
+                },
+            }),
+            # ML2 takes drivers by the name of an entry point only; this is
+            # the least that makes a folder on the path a distribution.
+            'path/sandbox_ml2-0.dist-info/METADATA':
+                'Metadata-Version: 2.1\nName: sandbox-ml2\nVersion: 0\n',
+            'path/sandbox_ml2-0.dist-info/entry_points.txt': _ENTRY_POINT,
+        }
+
+    def migrations(self):
+        return [[cloud.script('neutron-db-manage'), '--config-file',
+                 self.conf(), 'upgrade', 'heads']]
+
+    def command(self):
+        return [cloud.script('neutron-server'), '--config-file', self.conf()]
+
+    def environment(self):
+        return {'PYTHONPATH': '%s:%s' % (
+            cloud.REPO, self.cloud.etc / self.name / 'path')}

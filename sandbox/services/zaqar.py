@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""Zaqar: the queues on which lifecycle hooks speak, kept in Redis."""
+
+import sys
+
+from sandbox import cloud
+from sandbox.services import base
+
+PORT = 8888
+
+
+class Service(base.Service):
+
+    name = 'zaqar'
+    title = 'Zaqar'
+    ports = {'zaqar': PORT}
+    endpoints = (base.Endpoint('messaging', 'zaqar', PORT),)
+
+    def files(self):
+        store = 'redis:%s' % self.cloud.redis_socket
+        return {'zaqar.conf': cloud.ini({
+            'DEFAULT': {'auth_strategy': 'keystone', 'admin_mode': True},
+            'drivers': {'transport': 'wsgi', 'message_store': 'redis',
+                        'management_store': 'redis'},
+            'drivers:message_store:redis': {'uri': store},
+            'drivers:management_store:redis': {'uri': store},
+            'signed_url': {'secret_key': self.cloud.secret('zaqar-urls')},
+            'keystone_authtoken': self.cloud.authtoken(self.name),
+            'trustee': self.cloud.credentials(self.name),
+        })}
+
+    def command(self):
+        return [*super().command(), '--config-file', self.conf()]
+
+
+def main():
+    from oslo_config import cfg
+    from oslo_log import log as logging
+    from zaqar import bootstrap
+
+    conf = cfg.CONF
+    logging.register_options(conf)
+    conf(project='zaqar', args=sys.argv[1:])
+    logging.setup(conf, 'zaqar')
+    # Every guest polls once a second.
+    base.serve_wsgi(bootstrap.Bootstrap(conf).transport.app, PORT,
+                    threads=16)
+
+
+if __name__ == '__main__':
+    main()
