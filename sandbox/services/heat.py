@@ -15,6 +15,8 @@ class Service(base.Service):
     title = 'Heat (API, CFN API, engine)'
     ports = {'heat': PORT, 'heat-cfn': CFN_PORT}
     databases = ('heat',)
+    # The engine ends at once; the APIs in its process do not hear of it.
+    stop_timeout = 3
     endpoints = (
         base.Endpoint('orchestration', 'heat', PORT, '/v1/%(tenant_id)s'),
         base.Endpoint('cloudformation', 'heat-cfn', CFN_PORT, '/v1'),

@@ -69,8 +69,25 @@ class Service(base.Service):
                  self.conf(), 'upgrade', 'heads']]
 
     def command(self):
-        return [cloud.script('neutron-server'), '--config-file', self.conf()]
+        return [*super().command(), '--config-file', self.conf()]
 
     def environment(self):
         return {'PYTHONPATH': '%s:%s' % (
             cloud.REPO, self.cloud.etc / self.name / 'path')}
+
+
+def main():
+    from neutron.cmd.eventlet import server
+
+    from neutron.db.migration.models import head  # noqa: F401, all models
+    import sqlalchemy.orm
+
+    # Otherwise the first request after a start may list ports before
+    # SQLAlchemy has given them their backward references: "type object
+    # 'Port' has no attribute 'port_forwardings'".
+    sqlalchemy.orm.configure_mappers()
+    server.main()
+
+
+if __name__ == '__main__':
+    main()
