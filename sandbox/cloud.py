@@ -141,6 +141,14 @@ class Cloud:
             'region_name': REGION,
         }
 
+    def trustee(self, user):
+        """Options by which a service uses the trusts of its users.
+
+        Without a project: a token has one scope, and here it is the trust.
+        """
+        return {name: value for name, value in self.credentials(user).items()
+                if not name.startswith('project_')}
+
     def authtoken(self, user):
         """Options of keystonemiddleware's section [keystone_authtoken]."""
         options = self.credentials(user)

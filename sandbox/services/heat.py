@@ -23,7 +23,6 @@ class Service(base.Service):
     )
 
     def files(self):
-        credentials = self.cloud.credentials(self.name)
         return {'heat.conf': cloud.ini({
             'DEFAULT': {
                 'transport_url': 'fake://',
@@ -52,7 +51,7 @@ class Service(base.Service):
                 'heat', 'api-paste.ini')},
             'database': base.database_options(self.cloud, 'heat'),
             'keystone_authtoken': self.cloud.authtoken(self.name),
-            'trustee': credentials,
+            'trustee': self.cloud.trustee(self.name),
             'ec2authtoken': {'auth_uri': self.cloud.url(5000, '/v3')},
             'clients_keystone': {'auth_uri': self.cloud.url(5000)},
             'clients': {'endpoint_type': 'publicURL'},
@@ -65,4 +64,19 @@ class Service(base.Service):
                  'db_sync']]
 
     def command(self):
-        return [cloud.script('heat-all'), '--config-file', self.conf()]
+        return [*super().command(), '--config-file', self.conf()]
+
+
+def main():
+    # Patches the standard library, so it comes before anything else.
+    from heat.cmd import all as heat_all
+
+    # Loaded by the first RPC server, and by the second one in the middle of
+    # that: "partially initialized module 'futurist'".
+    import futurist  # noqa: F401
+
+    heat_all.main()
+
+
+if __name__ == '__main__':
+    main()

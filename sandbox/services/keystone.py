@@ -31,10 +31,11 @@ class Service(base.Service):
             'fernet_tokens': {'key_repository': keys / 'fernet'},
             'fernet_receipts': {'key_repository': keys / 'fernet'},
             'credential': {'key_repository': keys / 'credential'},
-            # Coherent, since there is one process.
-            'cache': {'enabled': True, 'backend': 'dogpile.cache.memory'},
-            'oslo_policy': {'enforce_scope': True,
-                            'enforce_new_defaults': True},
+            # Coherent, since there is one process. Pickled, since Keystone
+            # changes what it is given: with the plain memory backend a
+            # credential that is read twice has lost its secret.
+            'cache': {'enabled': True,
+                      'backend': 'dogpile.cache.memory_pickle'},
         })}
 
     def migrations(self):

@@ -94,6 +94,9 @@ def main():
     # Before anything else of Nova: it patches the standard library.
     import nova.monkey_patch  # noqa: F401, I001
 
+    # Loaded by the first RPC server, and by the second one in the middle of
+    # that: "partially initialized module 'futurist'".
+    import futurist  # noqa: F401
     import os_vif
     from oslo_log import log as logging
     from oslo_service import service as oslo_service

@@ -5,6 +5,7 @@
 import sys
 
 from sandbox import cloud
+from sandbox import intervals
 from sandbox.services import base
 
 PORT = 8777
@@ -47,7 +48,7 @@ class Service(base.Service):
             },
             # Where receivers answer, as tenants and Aodh see it.
             'receiver': {'host': self.cloud.address, 'port': PORT},
-            'zaqar': dict(credentials),
+            'zaqar': self.cloud.trustee(self.name),
         })}
 
     def migrations(self):
@@ -81,7 +82,11 @@ def main():
     if 'db_sync' in sys.argv:
         return sync_database()
 
+    # Loaded by the first RPC server, and by the second one in the middle of
+    # that: "partially initialized module 'futurist'".
+    import futurist  # noqa: F401
     from oslo_log import log as logging
+    from oslo_reports import guru_meditation_report as gmr
     from oslo_service import service as oslo_service
     from senlin.api.common import wsgi
     from senlin.common import config
@@ -89,12 +94,14 @@ def main():
     from senlin.common import messaging
     import senlin.conf
     from senlin import objects
+    from senlin import version
 
     conf = senlin.conf.CONF
     # The name of the program selects the section of api-paste.ini.
     config.parse_args(sys.argv, 'senlin-api')
     logging.setup(conf, 'senlin')
     logging.set_defaults()
+    gmr.TextGuruMeditation.setup_autorun(version)
     objects.register_all()
     messaging.setup()
 
@@ -112,7 +119,31 @@ def main():
 
     server = wsgi.Server('senlin-api', conf.senlin_api)
     server.start(wsgi.load_paste_app(), default_port=PORT)
+    _return_connections()
     launcher.wait()
+
+
+def _return_connections():
+    """Give the connections of forgotten sessions back to their pool.
+
+    Senlin runs many a query after the session that made it was closed. The
+    session then opens again and holds its connection until Python's cyclic
+    garbage collector finds it, which is too seldom for any size of pool:
+    "QueuePool limit ... reached".
+    """
+    import gc
+
+    import eventlet
+
+    def loop():
+        while True:
+            eventlet.sleep(intervals.SENLIN_GARBAGE)
+            gc.collect()
+
+    # What was loaded until here stays, so no collection has to look at it.
+    gc.collect()
+    gc.freeze()
+    eventlet.spawn_n(loop)
 
 
 if __name__ == '__main__':

@@ -27,7 +27,7 @@ class Service(base.Service):
             'drivers:management_store:redis': {'uri': store},
             'signed_url': {'secret_key': self.cloud.secret('zaqar-urls')},
             'keystone_authtoken': self.cloud.authtoken(self.name),
-            'trustee': self.cloud.credentials(self.name),
+            'trustee': self.cloud.trustee(self.name),
         })}
 
     def command(self):
