@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""What a guest may say to a lifecycle hook, and whether it makes sense."""
+
+import collections
+
+from oslo_utils import uuidutils
+
+TOKEN = 'lifecycle_action_token'
+RESULT = 'lifecycle_action_result'
+REASON = 'reason'
+
+CONTINUE = 'CONTINUE'
+
+# What a guest sent ends up in events and logs: an event holds 255 characters,
+# and a line break would let a guest write log lines of its own.
+_QUOTE_LENGTH = 120
+
+Signal = collections.namedtuple('Signal', ['token', 'result', 'reason'])
+
+
+class Refused(Exception):
+    """A signal that is not acted upon; its text is the reason."""
+
+
+def quote(value):
+    """Return what a guest sent as one short printable piece of text."""
+    text = value if isinstance(value, str) else repr(value)
+    text = ''.join(c if c.isprintable() else ' ' for c in text)
+    if len(text) > _QUOTE_LENGTH:
+        text = text[:_QUOTE_LENGTH - 3] + '...'
+    return text
+
+
+def parse(details):
+    """Read the body of a signal, or raise Refused.
+
+    A result that is missing means CONTINUE; keys that we do not know are left
+    alone.
+    """
+    if not isinstance(details, dict):
+        raise Refused('the body is not a JSON object')
+    token = details.get(TOKEN)
+    if token is None:
+        raise Refused('%s is missing' % TOKEN)
+    # The token becomes part of a URL, so nothing but a UUID may pass.
+    if not isinstance(token, str) or not uuidutils.is_uuid_like(token):
+        raise Refused('%s "%s" is not a UUID' % (TOKEN, quote(token)))
+    result = details.get(RESULT)
+    if result is None:
+        result = CONTINUE
+    if result != CONTINUE:
+        raise Refused('%s "%s" is not supported, only "%s" is'
+                      % (RESULT, quote(result), CONTINUE))
+    return Signal(token, result, quote(details.get(REASON) or 'no reason'))

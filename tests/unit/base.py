@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""The only file that knows Heat's private test helpers."""
+
+import json
+import logging
+import pathlib
+import sys
+
+import fixtures
+from oslo_config import cfg
+
+REPO = pathlib.Path(__file__).resolve().parents[2]
+
+# Load through Heat's own plugin loader, as an operator would: importing
+# heat_plugins.* directly makes a second copy of every class.
+cfg.CONF.import_opt('plugin_dirs', 'heat.common.config')
+cfg.CONF.import_opt('environment_dir', 'heat.common.config')
+cfg.CONF.set_override('plugin_dirs', [str(REPO / 'heat_plugins')])
+# The wheel installs Heat's global environment under the venv's own etc/.
+cfg.CONF.set_override('environment_dir',
+                      str(pathlib.Path(sys.prefix, 'etc/heat/environment.d')))
+
+from heat.common import exception  # noqa: E402
+from heat.common import template_format  # noqa: E402
+from heat.engine.clients.os.keystone import fake_keystoneclient  # noqa: E402
+from heat.engine.clients.os import senlin as senlin_plugin  # noqa: E402
+from heat.engine.clients.os import zaqar as zaqar_plugin  # noqa: E402
+from heat.engine import constraints  # noqa: E402
+from heat.engine import environment  # noqa: E402
+from heat.engine import resource  # noqa: E402
+from heat.engine import resources  # noqa: E402
+from heat.engine import scheduler  # noqa: E402
+from heat.engine import stack as engine_stack  # noqa: E402
+from heat.engine import template  # noqa: E402
+from heat.objects import resource as resource_objects  # noqa: E402
+from heat.tests import common  # noqa: E402
+from heat.tests import utils  # noqa: E402
+
+from tests.unit import fakes  # noqa: E402
+
+# What tests may catch, under names that say where it comes from.
+ResourceFailure = exception.ResourceFailure
+StackValidationFailed = exception.StackValidationFailed
+PollDelay = resource.PollDelay
+
+
+def contract(name):
+    """The literal message that both sides of the contract are held to."""
+    return json.loads((REPO / 'tests' / 'contract' / name).read_text())
+
+
+class PluginTestCase(common.HeatTestCase):
+    def setUp(self):
+        super().setUp()
+        # A poll that never ends must fail the test, not hang the run.
+        self.useFixture(fixtures.Timeout(10, gentle=True))
+        # Names such as images and queues are checked against live services.
+        self.patchobject(constraints.CustomConstraint, 'validate')
+        # A resource holds its stack by a weak reference only.
+        self._stacks = []
+
+    def parse_stack(self, text, **kwargs):
+        stack = utils.parse_stack(template_format.parse(text), **kwargs)
+        self._stacks.append(stack)
+        return stack
+
+    def stack_from(self, tmpl, files, env):
+        """Build a stack from what python-heatclient would send."""
+        return engine_stack.Stack(
+            utils.dummy_context(), 'test_stack',
+            template.Template(tmpl, files=files,
+                              env=environment.Environment(env)))
+
+    @staticmethod
+    def plugin_class(resource_type):
+        return resources.global_env().get_class(resource_type)
+
+
+class ServiceTestCase(PluginTestCase):
+    """Resources run by Heat's engine, with the services faked at their API.
+
+    Senlin is faked behind HTTP, so that real openstacksdk is in between.
+    Zaqar and Keystone are faked as client objects.
+    """
+
+    def setUp(self):
+        super().setUp()
+        # What the services were asked to change, in that order.
+        self.journal = []
+        self.senlin = self.useFixture(fakes.Senlin(self.journal))
+        self.patchobject(senlin_plugin.SenlinClientPlugin, '_create',
+                         side_effect=self.senlin.client)
+        self.zaqar = fakes.Zaqar(self.journal)
+        self.patchobject(zaqar_plugin.ZaqarClientPlugin, '_create',
+                         return_value=self.zaqar)
+        self.patchobject(zaqar_plugin.ZaqarClientPlugin, 'url_for',
+                         side_effect=self.zaqar.url_for)
+        self.stub_keystoneclient(fake_client=_Keystone(self.journal))
+        self.log = self.useFixture(
+            fixtures.FakeLogger('heat.engine', level=logging.DEBUG))
+
+    def run_task(self, task):
+        """Run a life-cycle task of a resource to its end."""
+        scheduler.TaskRunner(task)()
+
+    def reload(self, rsrc):
+        """Return the resource as an engine that was just started finds it."""
+        stack = engine_stack.Stack.load(utils.dummy_context(),
+                                        stack_id=rsrc.stack.id)
+        self._stacks.append(stack)
+        return stack[rsrc.name]
+
+    def redacted_data(self, rsrc):
+        """Return the keys in resource data that are encrypted at rest."""
+        obj = resource_objects.Resource.get_obj(rsrc.context, rsrc.id)
+        return {item.key for item in obj.data if item.redact}
+
+    def make_twin(self, rsrc):
+        """Return the replacement of a resource, as convergence makes it."""
+        stack = rsrc.stack
+        twin_id = rsrc.make_replacement(stack.t.id, set())
+        twin, _stack, owner = resource.Resource.load(
+            rsrc.context, twin_id, stack.current_traversal, True, {})
+        self._stacks += [_stack, owner]
+        return twin
+
+    def warnings(self):
+        """The lines that an operator sees at the level of warnings."""
+        return [line for line in self.log.output.splitlines()
+                if 'signal' in line and ('refused' in line or 'lost' in line)]
+
+
+class _Keystone(fake_keystoneclient.FakeKeystoneClient):
+    """Heat's own fake, with a journal and a secret worth looking for."""
+
+    def __init__(self, journal):
+        super().__init__(access='heat-access', secret='heat-secret')
+        self._journal = journal
+
+    def create_stack_domain_user(self, **kwargs):
+        self._journal.append('create user')
+        return super().create_stack_domain_user(**kwargs)
+
+    def delete_stack_domain_user(self, **kwargs):
+        self._journal.append('delete user')
+        super().delete_stack_domain_user(**kwargs)
+
+    def delete_stack_domain_user_keypair(self, **kwargs):
+        self._journal.append('delete keypair')
+        super().delete_stack_domain_user_keypair(**kwargs)
