@@ -1,0 +1,244 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""What templates/lifecycle_cluster.yaml makes of its parameters."""
+
+import base64
+import email
+import itertools
+
+from heat.common import exception
+from heat.engine import node_data
+from heat.engine.resources.openstack.heat import none_resource
+from heat.engine import scheduler
+from heat.engine import stk_defn
+import pytest
+
+from tests.templates import library
+from tests.unit import base
+
+AGENT = base.REPO / 'templates' / 'agent'
+CONFIG = (base.REPO / 'tests' / 'contract' / 'agent_config.json').read_text()
+SCRIPT = '#!/bin/sh\necho "caf\u00e9" > /etc/motd\n'
+CLOUD_CONFIG = '#cloud-config\npackages: [nginx]\n'
+
+
+def _resolve(stack, name, attributes):
+    """Tell the stack what a resource came out as, in Heat's own form."""
+    stk_defn.update_resource_data(
+        stack.defn, name,
+        node_data.NodeData.from_dict({
+            'name': name, 'reference_id': name, 'attrs': attributes,
+            'action': 'CREATE', 'status': 'COMPLETE'}))
+
+
+def _message(stack, agent_config=CONFIG):
+    """The user data that a server of the cluster would get."""
+    _resolve(stack, 'hook', {'agent_config': agent_config})
+    return stack['server_user_data'].get_message()
+
+
+def _parts(message):
+    return {part.get_filename(): part
+            for part in email.message_from_string(message).get_payload()}
+
+
+def _text(part):
+    return part.get_payload(decode=True).decode()
+
+
+def _spec(stack):
+    """The specification of a server that is handed to Senlin."""
+    _resolve(stack, 'server_user_data', {'config': 'the message'})
+    return stack['profile'].properties['properties']
+
+
+def test_deletion_runs_from_the_alarms_to_the_hook(heat):
+    """Whatever a draining guest needs outlives the guest.
+
+    Asked of Heat's own graph: each is deleted before the next because it
+    needs it, and not by chance of the order.
+    """
+    order = ['scale_in_alarm', 'scale_in_receiver', 'drained', 'cluster',
+             'profile', 'server_user_data', 'hook']
+    stack = heat.stack(library.CLUSTER)
+    deletion = [resource.name for resource in reversed(stack.dependencies)]
+
+    assert order == [name for name in deletion if name in order]
+    for first, then in itertools.pairwise(order):
+        assert then in {needed.name for needed
+                        in stack.dependencies.requires(stack[first])}
+
+
+def test_drain_condition_joins_hook_and_cluster(heat):
+    """A cluster without its hook would look guarded and drain nothing."""
+    stack = heat.stack(library.CLUSTER)
+
+    assert {'hook', 'cluster'} <= {
+        needed.name for needed
+        in stack.dependencies.requires(stack['drained'])}
+
+
+def test_scaling_out_ends_before_the_drain(heat):
+    """A stack that is going away does not start a server."""
+    stack = heat.stack(library.CLUSTER)
+    graph = stack.dependencies
+
+    assert stack['drained'] in graph.requires(stack['scale_out_receiver'])
+    assert (stack['scale_out_receiver']
+            in graph.requires(stack['scale_out_alarm']))
+
+
+def test_agent_part_is_a_script_with_agent_and_configuration(heat):
+    """The server can drain without a download and without a second file."""
+    agent = _parts(_message(heat.stack(library.CLUSTER)))['10-drain-agent']
+
+    assert 'text/x-shellscript' == agent.get_content_type()
+    text = _text(agent)
+    assert text.startswith('#!')
+    for wanted in ((AGENT / 'drain_agent.py').read_text(),
+                   (AGENT / 'drain-agent.service').read_text(), CONFIG):
+        assert wanted in text
+
+
+@pytest.mark.parametrize('user_data,content_type', [
+    (SCRIPT, 'text/x-shellscript'),
+    (CLOUD_CONFIG, 'text/plain'),
+    ('#cloud-config-archive\n- packages: [nginx]\n', 'text/plain'),
+])
+def test_own_user_data_arrives_untouched(heat, user_data, content_type):
+    """The agent comes beside the user's own set-up, never instead of it.
+
+    cloud-init tells what a plain part is by its first line.
+    """
+    stack = heat.stack(library.CLUSTER, parameters={'user_data': user_data})
+
+    parts = _parts(_message(stack))
+
+    assert ['10-drain-agent', '20-user-data'] == list(parts)
+    assert content_type == parts['20-user-data'].get_content_type()
+    assert user_data == _text(parts['20-user-data'])
+
+
+def test_no_user_data_adds_no_part(heat):
+    """cloud-init does not warn about an empty part."""
+    parts = _parts(_message(heat.stack(library.CLUSTER)))
+
+    assert ['10-drain-agent'] == list(parts)
+
+
+@library.each('path', library.EXAMPLES)
+def test_user_data_of_an_example_fits(heat, path):
+    """Nova refuses more than 64 KiB, counted after base64."""
+    [nested] = library.nested_stacks(heat.stack(path))
+
+    message = _message(nested)
+
+    # A signed URL and a signal URL are some hundred characters longer than
+    # the ones used here.
+    assert len(base64.b64encode(message.encode())) < 65535 - 4096
+
+
+def test_sessions_example_brings_its_application(heat):
+    """The example's script holds its server and its drain handler."""
+    [nested] = library.nested_stacks(
+        heat.stack(base.REPO / 'examples' / 'sessions.yaml'))
+
+    script = _text(_parts(_message(nested))['20-user-data'])
+
+    sessions = base.REPO / 'examples' / 'sessions'
+    assert script.startswith('#!')
+    assert (sessions / 'server.py').read_text() in script
+    assert (sessions / 'drain.sh').read_text() in script
+
+
+def test_server_without_options_has_only_what_it_needs(heat):
+    """Nova refuses an empty key name; Senlin skips an empty list of groups."""
+    stack = heat.stack(library.CLUSTER, parameters={'network': 'private'})
+
+    assert {'image': 'x', 'flavor': 'x', 'user_data': 'the message',
+            'networks': [{'network': 'private', 'security_groups': []}]
+            } == _spec(stack)
+
+
+def test_server_gets_its_key_and_its_groups(heat):
+    """The groups are on the port, where Senlin and Nova honour them."""
+    stack = heat.stack(library.CLUSTER, parameters={
+        'network': 'private', 'key_name': 'mine',
+        'security_groups': 'web,ssh'})
+
+    spec = _spec(stack)
+
+    assert 'mine' == spec['key_name']
+    assert [{'network': 'private',
+             'security_groups': ['web', 'ssh']}] == spec['networks']
+
+
+def test_cluster_outlasts_a_drain(heat):
+    """Senlin's own limit would end the scale-in and leave the server."""
+    stack = heat.stack(library.CLUSTER, parameters={'drain_timeout': 5400})
+
+    assert 5400 + 3600 == stack['cluster'].properties['timeout']
+
+
+def test_alarms_call_their_own_receivers(heat):
+    """Above the threshold the cluster grows, below it shrinks."""
+    stack = heat.stack(library.CLUSTER, parameters={
+        'scale_out_threshold': 40, 'scale_in_threshold': 10})
+    for direction in ('out', 'in'):
+        _resolve(stack, f'scale_{direction}_receiver',
+                 {('channel', 'alarm_url'): f'http://{direction}'})
+
+    seen = {}
+    for direction in ('out', 'in'):
+        alarm = stack[f'scale_{direction}_alarm'].properties
+        receiver = stack[f'scale_{direction}_receiver'].properties
+        seen[direction] = (alarm['comparison_operator'], alarm['threshold'],
+                           alarm['alarm_actions'], receiver['action'])
+
+    assert {'out': ('gt', 40, ['http://out'], 'CLUSTER_SCALE_OUT'),
+            'in': ('lt', 10, ['http://in'], 'CLUSTER_SCALE_IN')} == seen
+
+
+@pytest.mark.parametrize('parameter', ['image', 'flavor', 'network',
+                                       'security_groups', 'key_name',
+                                       'user_data', 'drain_timeout',
+                                       'criteria'])
+def test_servers_are_not_changed_under_their_sessions(heat, parameter):
+    """An update that Senlin does by rebuilding servers is refused."""
+    before = heat.stack(library.CLUSTER)
+    value = 7 if parameter == 'drain_timeout' else '#other'
+    after = heat.stack(library.CLUSTER, parameters={parameter: value})
+
+    changed = before.parameters.immutable_params_modified(
+        after.parameters, {parameter: value})
+
+    assert [parameter] == changed
+
+
+def test_without_the_hook_only_the_waiting_is_gone(heat):
+    """The counter-experiment starts the same cluster of the same servers."""
+    stack = heat.stack(
+        library.CLUSTER, base.REPO / 'environments' / 'without-hook.yaml')
+    stack.store()
+    for name in ('hook', 'drained'):
+        scheduler.TaskRunner(stack[name].create)()
+    stk_defn.update_resource_data(stack.defn, 'hook',
+                                  stack['hook'].node_data())
+
+    agent = _parts(stack['server_user_data'].get_message())['10-drain-agent']
+
+    for name in ('hook', 'drained'):
+        assert isinstance(stack[name], none_resource.NoneResource)
+    assert (AGENT / 'drain_agent.py').read_text() in _text(agent)
+    assert CONFIG not in _text(agent)
+
+
+def test_misspelt_placeholder_is_noticed(heat):
+    """A server with `__AGENT_CONFIG__` in place of it would never drain."""
+    stack = heat.stack(library.CLUSTER)
+    [installer] = [url for url in stack.t.files if url.endswith('install.sh')]
+    stack.t.files[installer] = '#!/bin/sh\n'
+
+    with pytest.raises((ValueError, exception.StackValidationFailed),
+                       match='__AGENT_CONFIG__'):
+        _message(stack)
