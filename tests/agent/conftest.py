@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""A drain agent as a process, and the fake cloud that it talks to."""
+
+import itertools
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+import uuid
+
+import pytest
+
+from tests.agent import fake_cloud
+
+REPO = pathlib.Path(__file__).resolve().parents[2]
+AGENT = REPO / 'templates' / 'agent' / 'drain_agent.py'
+
+
+def wait_for(condition, what, seconds=10):
+    """Wait until something is true, and return it; fail after a bound."""
+    end = time.monotonic() + seconds
+    while True:
+        result = condition()
+        if result:
+            return result
+        if time.monotonic() > end:
+            pytest.fail('waited %d s in vain for %s' % (seconds, what))
+        time.sleep(0.01)
+
+
+class Guest:
+    """The files of one server, and the agent that runs in it."""
+
+    def __init__(self, root, cloud):
+        self.cloud = cloud
+        self.root = root
+        self.config = dict(cloud.config, interval=0.02, timeout=60)
+        self.message = fake_cloud.contract('hook_message')
+        # The agent stops every process that has the token of its drain in
+        # its environment: two runs of the tests must not meet.
+        self.message['lifecycle_action_token'] = str(uuid.uuid4())
+        self.config['server_id'] = self.message['resource_id']
+        self.token = self.message['lifecycle_action_token']
+        self.state_dir = root / 'state'
+        self.state_file = self.state_dir / 'state.json'
+        self.handlers = root / 'drain.d'
+        self.handlers.mkdir()
+        self.log_file = root / 'agent.log'
+        self.log_file.touch()
+        self._runs = root / 'runs'
+        self._runs.touch()
+        self._processes = []
+
+    def handler(self, name, script='', mode=0o755):
+        """Add a handler that notes its run and then does as told."""
+        path = self.handlers / name
+        path.write_text('#!/bin/sh\necho %s $$ >>%s\n%s\n'
+                        % (name, self._runs, script))
+        path.chmod(mode)
+
+    def runs(self):
+        """The names of the handlers that were run, in that order."""
+        return [line.split()[0] for line in self._lines()]
+
+    def handler_pids(self):
+        return [int(line.split()[1]) for line in self._lines()]
+
+    def _lines(self):
+        return self._runs.read_text().splitlines()
+
+    def start(self, python=sys.executable):
+        config = self.root / 'agent.json'
+        config.write_text(json.dumps(self.config))
+        with open(self.log_file, 'ab') as log:
+            process = subprocess.Popen(
+                [str(python), '-I', str(AGENT), '--config', str(config),
+                 '--state-dir', str(self.state_dir),
+                 '--handlers', self.handlers.name],
+                stdout=log, stderr=subprocess.STDOUT, cwd=str(self.root))
+        self._processes.append(process)
+        return process
+
+    def log(self):
+        return self.log_file.read_text()
+
+    def state(self):
+        return json.loads(self.state_file.read_text())
+
+    def shift_state(self, seconds, *times):
+        """Move times of the drain in the state, while no agent runs."""
+        state = self.state()
+        for name in times:
+            state['drain'][name] += seconds
+        self.state_file.write_text(json.dumps(state))
+
+    def wait_for_log(self, text, times=1):
+        wait_for(lambda: self.log().count(text) >= times,
+                 '%r in the log:\n%s' % (text, self.log()))
+
+    def wait_for_runs(self, *names):
+        wait_for(lambda: self.runs() == list(names),
+                 'runs %s, there are %s' % (names, self.runs()))
+
+    def wait_for_signal(self, number=1):
+        wait_for(lambda: len(self.cloud.signals) >= number,
+                 'signal %d; the log:\n%s' % (number, self.log()))
+        return self.cloud.signals[number - 1]
+
+    def wait_for_polls(self, number=3):
+        """Wait for polls that begin from now on."""
+        target = len(self.cloud.polls) + number
+        wait_for(lambda: len(self.cloud.polls) >= target,
+                 '%d polls; the log:\n%s' % (number, self.log()))
+
+    def wait_until_completed(self):
+        wait_for(lambda: self.token in self.state()['completed'],
+                 'a drain completed in the state')
+
+    def clean_up(self):
+        for process in self._processes:
+            process.kill()
+            process.wait()
+        for pid in self.handler_pids():
+            try:
+                os.killpg(pid, signal.SIGKILL)
+            except OSError:
+                continue
+
+
+@pytest.fixture
+def cloud():
+    server = fake_cloud.FakeCloud()
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture
+def guest(cloud, tmp_path):
+    guest = Guest(tmp_path, cloud)
+    yield guest
+    guest.clean_up()
+
+
+@pytest.fixture
+def neighbour(cloud, tmp_path):
+    """Another member of the same cluster."""
+    root = tmp_path / 'neighbour'
+    root.mkdir()
+    guest = Guest(root, cloud)
+    guest.config['server_id'] = str(uuid.uuid4())
+    guest.message['resource_id'] = guest.config['server_id']
+    yield guest
+    guest.clean_up()
+
+
+def interpreters():
+    """Every Python on this machine that is new enough, one of a version."""
+    found = {tuple(sys.version_info[:2]): sys.executable}
+    folders = [pathlib.Path(p) for p in os.environ['PATH'].split(os.pathsep)]
+    folders += sorted(pathlib.Path.home().glob('.pyenv/versions/*/bin'))
+    for folder, minor in itertools.product(reversed(folders), range(6, 20)):
+        path = folder / ('python3.%d' % minor)
+        if path.is_file() and 'shims' not in path.parts:
+            found.setdefault((3, minor), str(path))
+    return [found[version] for version in sorted(found)]

@@ -1,0 +1,244 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""The example application drains, and its client notices when it does not."""
+
+import asyncio
+import importlib.util
+import signal
+import socket
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from tests.agent import conftest
+
+PYTHONS = conftest.interpreters()
+SESSIONS = conftest.REPO / 'examples' / 'sessions'
+
+
+def _load_client():
+    spec = importlib.util.spec_from_file_location(
+        'sessions_client', SESSIONS / 'client.py')
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+client = _load_client()
+State = client.State
+
+
+class Server:
+    """The session server as a process, and sessions with it."""
+
+    def __init__(self, root, python=sys.executable):
+        self.python = str(python)
+        self.control = str(root / 'control')
+        with socket.socket() as probe:
+            probe.bind(('127.0.0.1', 0))
+            self.port = probe.getsockname()[1]
+        self.process = self.command('serve', '--address', '127.0.0.1',
+                                    '--port', str(self.port))
+        assert 'listening' in self.process.stdout.readline()
+        self.commands = [self.process]
+        self._threads = []
+
+    def command(self, *args):
+        return subprocess.Popen(
+            [self.python, str(SESSIONS / 'server.py'), *args,
+             '--control', self.control],
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+    def drain(self):
+        self.commands.append(self.command('drain'))
+        return self.commands[-1]
+
+    def open(self, number, seconds):
+        """Open sessions in the background, and wait until they are."""
+        sessions = [client.Session('127.0.0.1', seconds, self.port, tick=0.02)
+                    for _ in range(number)]
+        thread = threading.Thread(
+            target=lambda: asyncio.run(client.run_sessions(sessions)))
+        thread.start()
+        self._threads.append(thread)
+        conftest.wait_for(lambda: all(s.count > 1 for s in sessions),
+                          'the sessions to be open')
+        return sessions
+
+    def wait_for_sessions(self):
+        for thread in self._threads:
+            thread.join(20)
+
+    def clean_up(self):
+        for process in self.commands:
+            process.kill()
+            process.communicate()
+        self.wait_for_sessions()
+
+
+@pytest.fixture
+def server(tmp_path):
+    server = Server(tmp_path)
+    yield server
+    server.clean_up()
+
+
+def _states(sessions):
+    return {session.state for session in sessions}
+
+
+@pytest.mark.parametrize('python', (PYTHONS[0], PYTHONS[-1]))
+def test_idle_server_drains_at_once(python, tmp_path):
+    """Nobody waits for a server without sessions, whatever its Python."""
+    server = Server(tmp_path, python)
+    try:
+        session = client.Session('127.0.0.1', 0.1, server.port)
+        asyncio.run(session.run())
+        drain = server.drain()
+
+        assert State.FINISHED == session.state
+        assert (0, 0) == (drain.wait(5), server.process.wait(5))
+    finally:
+        server.clean_up()
+
+
+def test_open_sessions_finish_and_new_ones_are_refused(server):
+    """This is what the whole project is for."""
+    sessions = server.open(60, seconds=1.5)
+
+    drain = server.drain()
+    assert 'open sessions: 60\n' == drain.stdout.readline()
+    conftest.wait_for(lambda: _refuses(server.port), 'refused connections', 1)
+    assert not any(session.ended for session in sessions)
+    late = client.Session('127.0.0.1', 1, server.port)
+    asyncio.run(late.run())
+
+    assert State.REFUSED == late.state
+    server.wait_for_sessions()
+    assert {State.FINISHED} == _states(sessions)
+    assert all(session.count > 10 for session in sessions)
+    assert (0, 0) == (drain.wait(10), server.process.wait(10))
+    assert drain.stdout.read().endswith('drained\n')
+
+
+def _refuses(port):
+    with socket.socket() as probe:
+        return probe.connect_ex(('127.0.0.1', port)) != 0
+
+
+def test_drain_waits_for_the_last_session(server):
+    """A handler that ends too soon is a server deleted too soon."""
+    sessions = server.open(1, seconds=1)
+
+    drain = server.drain()
+    assert 'open sessions: 1\n' == drain.stdout.readline()
+    drain.wait(10)
+
+    conftest.wait_for(lambda: sessions[0].ended, 'the end of the session', 1)
+    assert State.FINISHED == sessions[0].state
+
+
+def test_drain_again_and_drain_without_server(server):
+    """A handler that the agent runs again finds its work done."""
+    sessions = server.open(1, seconds=1.5)
+    server.drain().kill()
+
+    second = server.drain()
+
+    assert 0 == second.wait(10)
+    assert 0 == server.drain().wait(10)
+    server.wait_for_sessions()
+    assert {State.FINISHED} == _states(sessions)
+
+
+def test_killed_server_is_cut_and_no_drain(server):
+    """If the client could not tell, the demo could not fail."""
+    sessions = server.open(5, seconds=20)
+    drain = server.drain()
+    assert 'open sessions: 5\n' == drain.stdout.readline()
+
+    server.process.send_signal(signal.SIGKILL)
+
+    server.wait_for_sessions()
+    assert {State.CUT} == _states(sessions)
+    assert all(session.problem for session in sessions)
+    assert 1 == drain.wait(10)
+    # The next drain finds no server, and a new server may take its place.
+    assert 0 == server.drain().wait(10)
+
+
+@pytest.mark.parametrize('asked, answer', (
+    ('TICK 2', 'OK 1'), ('TICK 2', ''), ('BYE', 'OK BYE?'), ('BYE', '')))
+def test_one_wrong_answer_is_a_cut(asked, answer):
+    """A server that forgot its counter has lost the session's state."""
+    listener = socket.create_server(('127.0.0.1', 0))
+
+    def serve():
+        connection = listener.accept()[0]
+        connection.sendall(b'READY\n')
+        for line in connection.makefile():
+            line = line.rstrip()
+            reply = 'OK ' + line.rpartition(' ')[2]
+            if line == asked:
+                reply = answer
+            if not reply:
+                break
+            connection.sendall(reply.encode() + b'\n')
+        connection.shutdown(socket.SHUT_RDWR)
+
+    threading.Thread(target=serve, daemon=True).start()
+    session = client.Session('127.0.0.1', 0.1, listener.getsockname()[1],
+                             tick=0.01)
+
+    asyncio.run(session.run())
+
+    listener.close()
+    assert State.CUT == session.state
+    assert answer in session.problem
+
+
+def test_silence_is_a_cut(monkeypatch):
+    """A deleted server sends no reset, it just is not there any more."""
+    monkeypatch.setattr(client, 'SILENCE', 0.3)
+    listener = socket.create_server(('127.0.0.1', 0))
+    accepted = []
+
+    def serve():
+        accepted.append(listener.accept()[0])
+        accepted[0].sendall(b'READY\n')
+
+    threading.Thread(target=serve, daemon=True).start()
+    session = client.Session('127.0.0.1', 5, listener.getsockname()[1])
+
+    asyncio.run(session.run())
+
+    listener.close()
+    assert State.CUT is session.state
+    assert 'no answer for 0.3 s' == session.problem
+
+
+def test_events_come_as_they_happen(server):
+    """The demo prints its timeline from them."""
+    events = []
+    plan = [('127.0.0.1', 0.1), ('127.0.0.1', 0.4)]
+
+    client.run(plan, server.port, lambda *event: events.append(event))
+    asyncio.run(client.run_sessions(
+        [client.Session('127.0.0.1', 0.1, server.port)],
+        lambda session: events.append(session.state)))
+
+    assert [('127.0.0.1', True, '')] * 2 + [
+        State.OPEN, State.FINISHED] == events
+
+
+def test_command_line_says_what_became_of_them(server):
+    """People try an example before they read it."""
+    result = subprocess.run(
+        [sys.executable, str(SESSIONS / 'client.py'), '127.0.0.1',
+         '--port', str(server.port), '--sessions', '3', '--shortest', '0.1',
+         '--longest', '0.3'], stdout=subprocess.PIPE, text=True, timeout=20)
+
+    assert 0 == result.returncode
+    assert result.stdout.endswith('\nfinished 3\n')
