@@ -173,18 +173,16 @@ class LifecycleHook(signal_responder.SignalResponder):
         # becomes a traceback in the engine's log. So we say what is wrong
         # once in the log for the operator and once as an event for the tenant.
         try:
-            signal = _signals.parse(details)
-            return self._complete(signal)
+            return self._complete(_signals.parse(details))
         except _signals.Refused as refusal:
-            LOG.warning('%(name)s: signal refused: %(reason)s.',
-                        {'name': self.name, 'reason': refusal})
-            return _('refused: %s.') % refusal
+            problem = _('refused: %s.') % refusal
         except self._SERVICE_ERRORS as error:
-            reason = _signals.quote(str(error))
-            LOG.warning('%(name)s: signal lost, the guest has to repeat it: '
-                        '%(reason)s',
-                        {'name': self.name, 'reason': reason})
-            return _('lost, to be sent again: %s') % reason
+            problem = (_('lost, to be sent again: %s')
+                       % _signals.quote(str(error)))
+        # In an except clause oslo.log would add the exception once more.
+        LOG.warning('%(name)s: signal %(problem)s',
+                    {'name': self.name, 'problem': problem})
+        return problem
 
     def signal(self, details=None, need_check=True):
         return super().signal(self._as_dict(details), need_check)

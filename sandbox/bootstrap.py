@@ -67,8 +67,8 @@ def catalogue(local_cloud, services):
 
 def _stack_domain(local_cloud, identity, admin_role):
     """Heat's domain for the users behind pre-signed URLs."""
-    domain = identity.find_domain('heat') or identity.create_domain(
-        name='heat')
+    domain = next(identity.domains(name='heat'), None) or (
+        identity.create_domain(name='heat'))
     name = 'heat_domain_admin'
     user = next(identity.users(domain_id=domain.id, name=name), None)
     if user is None:

@@ -25,7 +25,3 @@ NOVA_SERVICE_DOWN = 30
 
 # Nova's periodic tasks, among them the one that notices guests that died.
 NOVA_SYNC_POWER_STATE = 30
-
-# Python collects cyclic garbage whenever it thinks fit; Senlin's database
-# connections hang on it (see sandbox.services.senlin).
-SENLIN_GARBAGE = 1

@@ -6,8 +6,8 @@ On loopback any process may bind any address of the network, so a port is
 ready as soon as it has one.
 """
 
-from neutron_lib import constants
 from neutron_lib.api.definitions import portbindings
+from neutron_lib import constants
 from neutron_lib.plugins.ml2 import api
 
 

@@ -20,7 +20,8 @@ class Service(base.Service):
     def files(self):
         return {
             'gnocchi.conf': cloud.ini({
-                'DEFAULT': {'coordination_url': self.cloud.database('gnocchi')},
+                'DEFAULT': {
+                    'coordination_url': self.cloud.database('gnocchi')},
                 'api': {'auth_mode': 'keystone',
                         'paste_config': self.cloud.etc / self.name
                         / 'api-paste.ini'},

@@ -2,7 +2,7 @@
 
 """Nova: API, conductor, scheduler and compute in one process.
 
-The compute driver is ours (``sandbox.guests.guest_driver``): Nova's fake driver
+The compute driver is ours, ``sandbox.guests.guest_driver``: Nova's fake driver
 plus a guest for every server.
 """
 

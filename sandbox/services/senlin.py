@@ -2,10 +2,10 @@
 
 """Senlin: API, conductor, engine and health manager in one process."""
 
+import functools
 import sys
 
 from sandbox import cloud
-from sandbox import intervals
 from sandbox.services import base
 
 PORT = 8777
@@ -96,6 +96,7 @@ def main():
     from senlin import objects
     from senlin import version
 
+    _use_autocommit()
     conf = senlin.conf.CONF
     # The name of the program selects the section of api-paste.ini.
     config.parse_args(sys.argv, 'senlin-api')
@@ -119,31 +120,20 @@ def main():
 
     server = wsgi.Server('senlin-api', conf.senlin_api)
     server.start(wsgi.load_paste_app(), default_port=PORT)
-    _return_connections()
     launcher.wait()
 
 
-def _return_connections():
-    """Give the connections of forgotten sessions back to their pool.
+def _use_autocommit():
+    """Give Senlin the kind of session that it asks oslo.db for.
 
-    Senlin runs many a query after the session that made it was closed. The
-    session then opens again and holds its connection until Python's cyclic
-    garbage collector finds it, which is too seldom for any size of pool:
-    "QueuePool limit ... reached".
+    Senlin configures "__autocommit", since it runs queries after the block
+    that made their session. oslo.db 15 does not know the option any more:
+    such a query then keeps its connection until the garbage collector comes,
+    and no pool is large enough.
     """
-    import gc
+    from oslo_db.sqlalchemy import orm
 
-    import eventlet
-
-    def loop():
-        while True:
-            eventlet.sleep(intervals.SENLIN_GARBAGE)
-            gc.collect()
-
-    # What was loaded until here stays, so no collection has to look at it.
-    gc.collect()
-    gc.freeze()
-    eventlet.spawn_n(loop)
+    orm.get_maker = functools.partial(orm.get_maker, autocommit=True)
 
 
 if __name__ == '__main__':

@@ -40,6 +40,7 @@ from heat.tests import utils  # noqa: E402
 from tests.unit import fakes  # noqa: E402
 
 # What tests may catch, under names that say where it comes from.
+HeatError = exception.Error
 ResourceFailure = exception.ResourceFailure
 StackValidationFailed = exception.StackValidationFailed
 PollDelay = resource.PollDelay

@@ -123,7 +123,7 @@ class CreateTest(_ConditionTestCase):
         self.clock.advance_time_seconds(1)
 
         error = self.assertRaises(
-            Exception, self.condition.check_create_complete, deadline)
+            base.HeatError, self.condition.check_create_complete, deadline)
 
         self.assertIn('cluster %s is still busy' % self.cluster, str(error))
         self.assertIn('3600 seconds', str(error))
@@ -312,7 +312,7 @@ class DeleteTest(_ConditionTestCase):
         self.clock.advance_time_seconds(3590)
 
         error = self.assertRaises(
-            Exception, self.condition.check_delete_complete, deadline)
+            base.HeatError, self.condition.check_delete_complete, deadline)
 
         self.assertIn('cluster %s is still busy (action %s)'
                       % (self.cluster, action), str(error))

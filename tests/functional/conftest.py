@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""The local cloud for the tests, and stacks on it.
+
+A cloud that runs already is used and left running; otherwise it is started
+for the tests and stopped after them. KEEP_STACKS=1 leaves the stacks of the
+tests for a look.
+"""
+
+import os
+
+import pytest
+
+from sandbox import cloud
+from sandbox import lifecycle
+from tests.functional import tenant
+
+
+@pytest.fixture(scope='session')
+def local():
+    """The local cloud, up."""
+    local = lifecycle.LocalCloud(cloud.Cloud())
+    was_up = all(row['state'] == 'running' for row in local.status())
+    if not was_up:
+        local.up()
+    yield local
+    if not was_up:
+        local.down()
+
+
+@pytest.fixture(scope='module')
+def project(local):
+    """What a tenant does; its stacks go with the module's last test."""
+    project = tenant.Tenant(local)
+    yield project
+    if not os.environ.get('KEEP_STACKS'):
+        project.delete_stacks()
+
+
+@pytest.fixture
+def engine_log(local):
+    """What heat-engine has logged since the test began."""
+    log = local.processes.log('heat')
+    begin = log.stat().st_size
+
+    def read():
+        with log.open('rb') as stream:
+            stream.seek(begin)
+            return stream.read().decode('utf-8', 'replace')
+    return read

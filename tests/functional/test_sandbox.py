@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""The local cloud keeps its word: guests, addresses, restarts."""
+
+import base64
+import os
+
+import pytest
+import requests
+
+from sandbox import bootstrap
+from tests.functional import tenant
+
+
+@pytest.fixture
+def server(project):
+    """A server with the user data of templates/guest.sh, ACTIVE."""
+    compute = project.connection.compute
+    server = compute.create_server(
+        name='guest-test', image_id=project.connection.image.find_image(
+            bootstrap.IMAGE).id,
+        flavor_id=compute.find_flavor(bootstrap.FLAVOR).id,
+        networks=[{'uuid': project.connection.network.find_network(
+            bootstrap.NETWORK).id}],
+        user_data=base64.b64encode(
+            (tenant.TEMPLATES / 'guest.sh').read_bytes()).decode())
+    yield compute.wait_for_server(server, wait=tenant.PATIENCE)
+    compute.delete_server(server, ignore_missing=True)
+
+
+def see(server, name):
+    """What the guest serves under a name, '' while it does not answer."""
+    address = server.addresses[bootstrap.NETWORK][0]['addr']
+    try:
+        answer = requests.get('http://%s:8099/%s' % (address, name),
+                              timeout=5)
+    except requests.RequestException:
+        return ''
+    return answer.text if answer.ok else ''
+
+
+def processes_of(server):
+    """IDs of the processes on this machine that mention the server."""
+    found = []
+    for entry in os.listdir('/proc'):
+        if entry.isdigit() and int(entry) != os.getpid():
+            try:
+                with open('/proc/%s/cmdline' % entry) as stream:
+                    if server.id in stream.read():
+                        found.append(int(entry))
+            except OSError:
+                continue
+    return found
+
+
+def test_guest_runs_user_data_and_answers_at_its_address(project, server):
+    """A server with nothing inside would drain nothing."""
+    tenant.wait_for('the guest to answer', lambda: see(server, 'instance-id'))
+
+    assert server.id == see(server, 'instance-id').strip()
+    assert '0' == see(server, 'uid').strip()
+    assert 'guest-test' == see(server, 'hostname').strip()
+
+
+def test_guest_dies_with_its_server(project, server):
+    """Sessions would outlive their server, and no cut would be seen."""
+    tenant.wait_for('the guest to answer', lambda: see(server, 'boots'))
+    assert processes_of(server)
+
+    project.connection.compute.delete_server(server)
+    tenant.wait_for('the deletion',
+                    lambda: server.id not in project.servers())
+
+    assert not processes_of(server)
+    assert not see(server, 'boots')
+    assert not project.guest(server.id).exists()
+
+
+def test_guest_comes_back_after_nova_was_killed(local, project, server):
+    """A cloud whose machine crashed would be of no use any more."""
+    tenant.wait_for('the guest to answer', lambda: see(server, 'boots'))
+
+    local.kill('nova')
+    tenant.wait_for('the end of the guest', lambda: not processes_of(server))
+    local.start('nova')
+
+    # The same disk, booted again.
+    tenant.wait_for('the guest to answer', lambda: (
+        see(server, 'boots').count('boot') == 2))
+
+
+def test_reboot_restarts_the_guest(project, server):
+    """What survives a reboot of a server could not be tested."""
+    tenant.wait_for('the guest to answer', lambda: see(server, 'boots'))
+
+    project.connection.compute.reboot_server(server, 'HARD')
+
+    tenant.wait_for('the guest to answer', lambda: (
+        see(server, 'boots').count('boot') == 2))
+
+
+def test_guest_sees_no_secret_of_the_cloud(local, project, server):
+    """Whatever runs in a server could log in as administrator."""
+    tenant.wait_for('the guest to answer', lambda: see(server, 'boots'))
+    state = '/proc/%d/root%s' % (processes_of_guest(server),
+                                 local.cloud.state)
+
+    assert [] == os.listdir(state)
+
+
+def processes_of_guest(server):
+    """ID of a process inside the guest."""
+    outer = processes_of(server)[0]
+    with open('/proc/%d/task/%d/children' % (outer, outer)) as stream:
+        return int(stream.read().split()[0])
+
+
+def test_every_service_answers(local):
+    """A service that died unnoticed fails tests that are not about it."""
+    assert ['running'] * len(local.services) == [
+        row['state'] for row in local.status()]

@@ -1,0 +1,257 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""What the local cloud decides: whom to stop, what to refuse, what to run."""
+
+import email.mime.multipart
+import email.mime.text
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+import types
+
+import pytest
+
+from sandbox import __main__ as command_line
+from sandbox import cloud
+from sandbox.guests import init
+from sandbox import lifecycle
+from sandbox import processes
+from sandbox import services
+
+
+@pytest.fixture
+def local(tmp_path):
+    local = cloud.Cloud(tmp_path / 'state')
+    local.make_folders()
+    yield local
+    if local.run.parent != local.state:
+        os.rmdir(local.run)
+
+
+@pytest.fixture
+def procs(local):
+    procs = processes.Processes(local)
+    yield procs
+    for name in procs.names():
+        procs.stop(name, 0)
+
+
+def service(*argv, name='thing'):
+    return types.SimpleNamespace(name=name, command=lambda: list(argv),
+                                 environment=dict)
+
+
+def python(code):
+    return service(sys.executable, '-c', code)
+
+
+SLEEP = 'import time; time.sleep(60)'
+
+
+def test_started_service_is_found_by_another_process(local, procs):
+    """"down" from another terminal would find nothing to stop."""
+    procs.start(python(SLEEP))
+
+    assert processes.Processes(local).pid('thing') == procs.pid('thing')
+    assert procs.pid('thing') is not None
+
+
+def test_stop_ends_the_whole_session(procs):
+    """A forked worker would be left behind and keep its port."""
+    procs.start(python(
+        'import subprocess, sys, time\n'
+        'subprocess.Popen([sys.executable, "-c", %r])\n'
+        'print("ready", flush=True); time.sleep(60)' % SLEEP))
+    leader = procs.pid('thing')
+    _wait_for(lambda: 'ready' in procs.log('thing').read_text())
+    assert 2 == len(procs.signal('thing', 0))
+
+    procs.stop('thing', 5)
+
+    assert not processes._session(leader)
+    assert procs.pid('thing') is None
+
+
+def test_workers_of_a_dead_leader_are_stopped_too(local, procs):
+    """What a crash leaves behind would hold the ports for ever."""
+    procs.start(python(
+        'import subprocess, sys\n'
+        'subprocess.Popen([sys.executable, "-c", %r])' % SLEEP))
+    leader = procs.pid('thing')
+    _wait_for(lambda: procs.pid('thing') is None)
+    assert processes._session(leader)
+
+    processes.Processes(local).stop('thing', 5)
+
+    assert not processes._session(leader)
+
+
+def test_service_that_ignores_sigterm_is_killed(procs):
+    """"down" would never end."""
+    procs.start(python(
+        'import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n'
+        'print("ready", flush=True); time.sleep(60)'))
+    _wait_for(lambda: 'ready' in procs.log('thing').read_text())
+
+    procs.stop('thing', 0.2)
+
+    assert procs.pid('thing') is None
+
+
+def test_process_that_has_our_old_id_is_left_alone(local, procs):
+    """After a reboot the id may belong to anybody."""
+    stranger = subprocess.Popen([sys.executable, '-c', SLEEP],
+                                start_new_session=True)
+    try:
+        record = local.state / 'pids' / 'thing'
+        cloud.write_atomically(record, json.dumps(
+            {'pid': stranger.pid, 'started': 1}))
+
+        assert procs.pid('thing') is None
+        procs.stop('thing', 0)
+
+        assert stranger.poll() is None
+        assert not record.exists()
+    finally:
+        stranger.kill()
+        stranger.wait()
+
+
+def test_torn_record_is_no_record(local, procs):
+    """A crash in the middle of a start would break every command after it."""
+    cloud.write_atomically(local.state / 'pids' / 'thing', '{"pid": 1')
+
+    assert procs.pid('thing') is None
+    procs.stop('thing', 0)
+
+
+def test_environment_of_services_is_small(procs, monkeypatch):
+    """OS_* or PYTHON* of the caller would change what a service does."""
+    monkeypatch.setenv('OS_CLOUD', 'production')
+    monkeypatch.setenv('PYTHONSTARTUP', '/x')
+
+    names = set(procs.environment({'EXTRA': '1'}))
+
+    assert 'EXTRA' in names
+    assert not {'OS_CLOUD', 'PYTHONSTARTUP'} & names
+
+
+def test_taken_port_is_refused_by_number_and_service(local):
+    """The service would fail later, in its log, in its own words."""
+    with socket.socket() as stranger:
+        stranger.bind((local.address, 0))
+        stranger.listen()
+        port = stranger.getsockname()[1]
+        idle = types.SimpleNamespace(ports={'keystone': port})
+
+        with pytest.raises(cloud.SandboxError) as refusal:
+            lifecycle.check_ports(local, [idle])
+
+    assert 'Port %d of 127.77.0.1, for keystone, is taken' % port in str(
+        refusal.value)
+
+
+def test_missing_user_namespaces_are_refused_in_one_sentence(monkeypatch):
+    """Every server would end in ERROR, with the reason in no log."""
+    monkeypatch.setattr(
+        lifecycle.subprocess, 'run', lambda *args, **kwargs:
+        types.SimpleNamespace(returncode=1, stderr='bwrap: No permissions\n'))
+
+    with pytest.raises(cloud.SandboxError) as refusal:
+        lifecycle.check_machine()
+
+    assert 'user namespaces are switched off' in str(refusal.value)
+    assert 'sysctl -w' in str(refusal.value)
+
+
+def test_every_port_is_named_once_and_on_loopback(local):
+    """Two services on one port, or one that the network can reach."""
+    loaded = services.load(local)
+    ports = [port for s in loaded.values() for port in s.ports.values()]
+
+    assert len(ports) == len(set(ports))
+    assert cloud.ADDRESS.startswith('127.')
+    text = '\n'.join(text for s in loaded.values()
+                     for text in s.files().values())
+    assert not re.findall(r'(?:bind_host|listen|my_ip) = (?!127\.77)', text)
+
+
+def test_secrets_are_made_once_and_kept_from_others(local):
+    """A second start would know other passwords than the databases."""
+    first = local.secret('heat')
+
+    assert first == cloud.Cloud(local.state).secret('heat')
+    assert first != local.secret('nova')
+    mode = (local.state / 'secrets.json').stat().st_mode
+    assert not mode & 0o077
+
+
+def test_sockets_fit_into_their_limit_in_a_deep_folder(tmp_path):
+    """PostgreSQL would not start in a clone with a long path."""
+    deep = cloud.Cloud(tmp_path / ('x' * 100) / ('y' * 100))
+
+    assert len(str(deep.run / '.s.PGSQL.5432')) <= 107
+
+
+def test_known_failures_end_in_one_sentence(tmp_path, capsys):
+    """A traceback would be all that a new user gets."""
+    status = command_line.main(['--state-dir', str(tmp_path), 'env'])
+
+    assert 1 == status
+    error = capsys.readouterr().err
+    assert 1 == error.count('\n')
+    assert 'start it with "up"' in error
+
+
+def test_down_without_up_stops_nothing(tmp_path, capsys):
+    """Clean-up scripts call it blindly."""
+    assert not command_line.main(['--state-dir', str(tmp_path), 'down'])
+    assert 'Nothing was running' in capsys.readouterr().out
+
+
+def _parts(*parts):
+    message = email.mime.multipart.MIMEMultipart()
+    for body, subtype in parts:
+        message.attach(email.mime.text.MIMEText(body, subtype))
+    return message.as_bytes()
+
+
+@pytest.mark.parametrize(('user_data', 'scripts'), [
+    (b'#!/bin/sh\ntrue\n', [b'#!/bin/sh\ntrue\n']),
+    (b'', []),
+    (b'#cloud-config\npackages: [x]\n', []),
+    (_parts(('#!/bin/sh\none', 'x-shellscript'),
+            ('#cloud-config\n{}', 'cloud-config'),
+            ('#!/bin/sh\ntwo', 'plain')),
+     [b'#!/bin/sh\none', b'#!/bin/sh\ntwo']),
+    # Other characters than ASCII come as base64.
+    (_parts(('#!/bin/sh\necho \u00e9', 'x-shellscript')),
+     ['#!/bin/sh\necho \u00e9'.encode()]),
+])
+def test_guest_runs_what_cloud_init_would_run(user_data, scripts):
+    """A template would work here and not on a cloud, or the reverse."""
+    assert scripts == [s for _name, s in init.shell_scripts(user_data)]
+
+
+def test_sigterm_is_like_ctrl_c(monkeypatch, tmp_path):
+    """"up" stopped by a supervisor would leave everything running."""
+    monkeypatch.setattr(lifecycle.LocalCloud, 'up',
+                        lambda self: os.kill(os.getpid(), signal.SIGTERM))
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        assert 130 == command_line.main(['--state-dir', str(tmp_path), 'up'])
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _wait_for(condition):
+    for _attempt in range(500):
+        if condition():
+            return
+        time.sleep(0.02)
+    raise AssertionError('waited in vain')
