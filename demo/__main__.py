@@ -290,7 +290,7 @@ def main(argv=None):
     build.mkdir(parents=True, exist_ok=True)
     local = lifecycle.LocalCloud(cloud.Cloud())
     try:
-        with _running(local, args.keep):
+        with local.running(args.keep):
             demo = Demo(local.cloud, not args.without_hook, build)
             summary = demo.run()
     except (DemoError, cloud.SandboxError) as error:
@@ -306,22 +306,6 @@ def main(argv=None):
     else:
         _print(summary, path)
     return int(bool(summary['sessions_cut']) or not summary['order_ok'])
-
-
-@contextlib.contextmanager
-def _running(local, keep):
-    """Have the local cloud up, and leave it as it was found."""
-    was_up = all(row['state'] == 'running' for row in local.status())
-    if not was_up:
-        print('Starting the local cloud ...', flush=True)
-        local.up()
-    try:
-        yield
-    finally:
-        if not was_up and not keep:
-            print('Stopping the local cloud (--keep leaves it running) ...',
-                  flush=True)
-            local.down()
 
 
 if __name__ == '__main__':

@@ -49,6 +49,7 @@ class LocalCloud:
         self._say = say
         self._began = time.monotonic()
         self._timings = []
+        self._giving_up = False
 
     # Up
 
@@ -59,6 +60,7 @@ class LocalCloud:
         interrupted.
         """
         self._began = time.monotonic()
+        self._giving_up = False
         self.cloud.make_folders()
         check_machine()
         idle = [service for name, service in self.services.items()
@@ -73,6 +75,22 @@ class LocalCloud:
             raise
         finally:
             self._write_timings()
+
+    @contextlib.contextmanager
+    def running(self, keep=False):
+        """Have it up inside a block, and leave it as it was found.
+
+        :param keep: leave it running even if it was not.
+        """
+        was_up = all(row['state'] == 'running' for row in self.status())
+        if not was_up:
+            self.up()
+        try:
+            yield self
+        finally:
+            if not was_up and not keep:
+                self._say('Stopping the local cloud ...')
+                self.down()
 
     def _start(self, idle):
         first_time = self._first_time()
@@ -90,8 +108,7 @@ class LocalCloud:
             self._create_schemas()
         for service in others:
             self.processes.start(service)
-        with concurrent.futures.ThreadPoolExecutor(len(others) or 1) as pool:
-            list(pool.map(self._wait_for, others))
+        self._in_parallel(self._wait_for, len(others) or 1, others)
         clients.write_clouds_yaml(self.cloud)
         if first_time:
             with self._step('nova', 'compute host discovered'):
@@ -132,32 +149,34 @@ class LocalCloud:
             self.services['postgres'].create_databases(
                 [name for service in self.services.values()
                  for name in service.databases])
-        with concurrent.futures.ThreadPoolExecutor(_LANES) as lanes:
-            # Keystone comes first: the others cannot start without users.
-            jobs = [lanes.submit(self._migrate_keystone)] + [
-                lanes.submit(self._migrate, self.services[name])
-                for name in services.OPENSTACK if name != 'keystone']
-            try:
-                for job in concurrent.futures.as_completed(jobs):
-                    job.result()
-            except BaseException:
-                lanes.shutdown(cancel_futures=True)
-                raise
-
-    def _migrate_keystone(self):
-        keystone = self.services['keystone']
-        self._migrate(keystone)
-        self.processes.start(keystone)
-        self._wait_for(keystone)
-        clients.write_clouds_yaml(self.cloud)
-        with self._step('keystone', 'catalogue'):
-            bootstrap.catalogue(self.cloud, self.services.values())
+        self._in_parallel(self._migrate, _LANES, [
+            self.services[name] for name in services.OPENSTACK])
 
     def _migrate(self, service):
         if service.databases:
             with self._step(service.name, 'schema'):
                 for command in service.migrations():
                     self._command(service, command)
+        if service.name == 'keystone':
+            # It is the first: the others cannot start without their users.
+            self.processes.start(service)
+            self._wait_for(service)
+            clients.write_clouds_yaml(self.cloud)
+            with self._step(service.name, 'catalogue'):
+                bootstrap.catalogue(self.cloud, self.services.values())
+
+    def _in_parallel(self, function, lanes, services_):
+        """Call a function for each service; the first failure ends all."""
+        with concurrent.futures.ThreadPoolExecutor(lanes) as pool:
+            jobs = [pool.submit(function, service) for service in services_]
+            try:
+                for job in concurrent.futures.as_completed(jobs):
+                    job.result()
+            except BaseException:
+                # Ctrl-C reaches this thread only: the others look here.
+                self._giving_up = True
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
 
     def _discover_host(self):
         """Until Nova's compute service has reported for the first time."""
@@ -196,6 +215,8 @@ class LocalCloud:
     def _wait_until(self, service):
         end = time.monotonic() + _START_TIMEOUT
         while not service.check():
+            if self._giving_up:
+                raise cloud.SandboxError('Interrupted.')
             if not self.processes.pid(service.name):
                 raise cloud.SandboxError(
                     '%s ended while starting: see the end of %s.'

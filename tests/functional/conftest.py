@@ -19,13 +19,8 @@ from tests.functional import tenant
 @pytest.fixture(scope='session')
 def local():
     """The local cloud, up."""
-    local = lifecycle.LocalCloud(cloud.Cloud())
-    was_up = all(row['state'] == 'running' for row in local.status())
-    if not was_up:
-        local.up()
-    yield local
-    if not was_up:
-        local.down()
+    with lifecycle.LocalCloud(cloud.Cloud()).running() as local:
+        yield local
 
 
 @pytest.fixture(scope='module')
