@@ -4,6 +4,7 @@
 
 import os
 import pathlib
+import shutil
 import subprocess
 
 from sandbox.services import base
@@ -55,12 +56,15 @@ class Service(base.Service):
                 '--', *argv]
 
     def migrations(self):
-        if (self._data / 'PG_VERSION').exists():
-            return []
-        return [self._as_ordinary_user(
-            [_binary('initdb'), '--auth=trust', '--encoding=UTF8',
-             '--locale=C.UTF-8', '--username=postgres', '--no-sync',
-             '--pgdata', str(self._data)])]
+        if not self._data.exists():
+            fresh = self._data.with_name('fresh')
+            shutil.rmtree(fresh, ignore_errors=True)
+            yield self._as_ordinary_user(
+                [_binary('initdb'), '--auth=trust', '--encoding=UTF8',
+                 '--locale=C.UTF-8', '--username=postgres', '--no-sync',
+                 '--pgdata', str(fresh)])
+            # Killed in the middle, half a cluster must not look like one.
+            fresh.rename(self._data)
 
     def command(self):
         settings = dict(self._SETTINGS,
