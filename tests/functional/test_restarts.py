@@ -27,8 +27,7 @@ def test_signal_outlives_a_dead_heat(local, project):
 
 
 def test_stack_delete_is_finished_by_a_second_one(local, project):
-    """A killed engine would leave a stack that nobody can delete, or a
-    second attempt would skip the drain."""
+    """A stack nobody can delete, or a second attempt without drain."""
     stack = project.create_gated(size=1)
     [server] = stack.members()
 
