@@ -86,6 +86,16 @@ class Service(base.Service):
         return [cloud.script('nova-manage'), '--config-file', self.conf(),
                 'cell_v2', 'discover_hosts']
 
+    def check(self):
+        # The scheduler takes no host whose last report is an old one, such
+        # as that of the last run.
+        return super().check() and bool(postgres.query(
+            self.cloud, 'nova',
+            "SELECT 1 FROM services WHERE binary = 'nova-compute' AND "
+            "coalesce(last_seen_up, created_at) > "
+            "now() AT TIME ZONE 'UTC' - interval '%d seconds'"
+            % intervals.NOVA_SERVICE_DOWN))
+
     def command(self):
         return [*super().command(), '--config-file', self.conf()]
 

@@ -45,7 +45,7 @@ def test_foreign_and_forged_tokens_are_refused(project, ours, theirs,
                for event in ours.events('hook'))
 
     # Heat's own API refuses this one, and logs that with a traceback.
-    assert 400 == ours.signal(b'{"not json').status_code
+    assert not ours.signal(b'{"not json').ok
 
     theirs.signal({'lifecycle_action_token': token})
     tenant.wait_for('the deletion', lambda: server not in project.servers())
