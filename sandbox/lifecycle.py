@@ -281,9 +281,10 @@ class LocalCloud:
         service = self.services.get(name)
         self.processes.stop(name, service.stop_timeout if service else 10)
 
-    def kill(self, name, number=signal.SIGKILL):
-        """Send a signal to a service, as a test of what survives it."""
-        self.processes.signal(name, number)
+    def kill(self, name):
+        """Kill a service as a crash would; it is dead on return."""
+        self.processes.signal(name, signal.SIGKILL)
+        self.processes.stop(name, 0)
 
     # Status
 

@@ -89,12 +89,14 @@ class Service(base.Service):
     def check(self):
         # The scheduler takes no host whose last report is an old one, such
         # as that of the last run.
-        return super().check() and bool(postgres.query(
-            self.cloud, 'nova',
-            "SELECT 1 FROM services WHERE binary = 'nova-compute' AND "
-            "coalesce(last_seen_up, created_at) > "
-            "now() AT TIME ZONE 'UTC' - interval '%d seconds'"
-            % intervals.NOVA_SERVICE_DOWN))
+        return super().check() and postgres.is_up(self.cloud) and bool(
+            postgres.query(
+                self.cloud, 'nova',
+                'SELECT 1 FROM services '
+                'WHERE "binary" = \'nova-compute\' '
+                'AND coalesce(last_seen_up, created_at) > '
+                'now() AT TIME ZONE \'UTC\' - interval \'%d seconds\''
+                % intervals.NOVA_SERVICE_DOWN))
 
     def command(self):
         return [*super().command(), '--config-file', self.conf()]

@@ -75,9 +75,7 @@ class Service(base.Service):
             [_binary('postgres'), '-D', str(self._data), *options])
 
     def check(self):
-        return subprocess.run(
-            [_binary('pg_isready'), '--quiet', '--host', self.cloud.run,
-             '--username', 'postgres'], check=False).returncode == 0
+        return is_up(self.cloud)
 
     def create_databases(self, names):
         """Create those that are missing."""
@@ -86,6 +84,13 @@ class Service(base.Service):
         for name in names:
             if name not in present:
                 query(self.cloud, 'postgres', 'CREATE DATABASE "%s"' % name)
+
+
+def is_up(local_cloud):
+    """Return whether the server takes connections."""
+    return subprocess.run(
+        [_binary('pg_isready'), '--quiet', '--host', local_cloud.run,
+         '--username', 'postgres'], check=False).returncode == 0
 
 
 def query(local_cloud, database, statement):
