@@ -103,8 +103,6 @@ def main(argv=None):
     args = _parser().parse_args(argv)
     # SIGTERM ends "up" as Ctrl-C does: with nothing left behind.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    # Who pipes us into "head" gets no traceback.
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     try:
         local = lifecycle.LocalCloud(cloud.Cloud(
             args.state_dir, getattr(args, 'plugin_dir', None)))
@@ -119,4 +117,6 @@ def main(argv=None):
 
 if __name__ == '__main__':
     os.umask(0o022)
+    # Who pipes us into "head" gets no traceback.
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     sys.exit(main())

@@ -95,8 +95,8 @@ class Service(base.Service):
                 'SELECT 1 FROM services '
                 'WHERE "binary" = \'nova-compute\' '
                 'AND coalesce(last_seen_up, created_at) > '
-                'now() AT TIME ZONE \'UTC\' - interval \'%d seconds\''
-                % intervals.NOVA_SERVICE_DOWN))
+                'now() AT TIME ZONE \'UTC\' - %s * interval \'1 second\'',
+                intervals.NOVA_SERVICE_DOWN))
 
     def command(self):
         return [*super().command(), '--config-file', self.conf()]

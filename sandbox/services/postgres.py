@@ -93,7 +93,7 @@ def is_up(local_cloud):
          '--username', 'postgres'], check=False).returncode == 0
 
 
-def query(local_cloud, database, statement):
+def query(local_cloud, database, statement, *parameters):
     """Run one statement outside any transaction and return its rows."""
     import psycopg2
 
@@ -102,7 +102,7 @@ def query(local_cloud, database, statement):
     try:
         connection.autocommit = True
         cursor = connection.cursor()
-        cursor.execute(statement)
+        cursor.execute(statement, parameters)
         return cursor.fetchall() if cursor.description else []
     finally:
         connection.close()
