@@ -136,12 +136,6 @@ class Stack:
             return stack.stack_status == status
         wait_for('%s of %s' % (status, self.id), reached)
 
-    def wait_failed(self):
-        """Return the reason for which it failed."""
-        wait_for('a failure of %s' % self.id,
-                 lambda: self._show().stack_status.endswith('_FAILED'))
-        return self._show().stack_status_reason
-
     def is_gone(self):
         try:
             return self._show().stack_status == 'DELETE_COMPLETE'
