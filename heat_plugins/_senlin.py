@@ -9,47 +9,55 @@ clusters, policies and actions that went before them.
 
 from openstack import exceptions
 
-# No client library knows complete_lifecycle; the API has it from 1.9 on.
+# No client library knows these two; the API has them since these versions.
 _COMPLETE_LIFECYCLE_VERSION = '1.9'
+_CANCEL_VERSION = '1.14'
 
 _DELETION_POLICY = 'senlin.policy.deletion'
+# The schemas of both versions take a hook. A cluster takes one policy of a
+# type, and the version is part of the type: an old and a new hook can be on a
+# cluster together, so that it never goes without one while they are swapped.
+_VERSIONS = ('1.1', '1.0')
 _ZAQAR = 'zaqar'
 
 ATTACH_POLICY = 'CLUSTER_ATTACH_POLICY'
+RESIZE = 'CLUSTER_RESIZE'
+NODE_DELETE = 'NODE_DELETE'
 
 SUCCEEDED = 'SUCCEEDED'
 FAILED = 'FAILED'
+CANCELLED = 'CANCELLED'
 WAITING_LIFECYCLE_COMPLETION = 'WAITING_LIFECYCLE_COMPLETION'
-_FINISHED = (SUCCEEDED, FAILED, 'CANCELLED')
+_FINISHED = (SUCCEEDED, FAILED, CANCELLED)
 
-# Senlin gives up on a lock after three tries, ten seconds apart, and this is
-# how the reason it leaves behind begins (senlin/engine/actions, 16.0.0).
-_LOCKED = 'Failed in locking'
+# How the reasons begin that Senlin leaves when it has not tried: it gives up
+# on a lock after three times ten seconds, and fails what an engine that died
+# was about to do (senlin/engine/actions and db/sqlalchemy/api.py, 16.0.0).
+_UNTRIED = ('Failed in locking', 'Engine failure', 'Engine died')
 
 Conflict = exceptions.ConflictException
+# What an action meets when the cluster is locked, or has changed since we
+# looked: look again.
+Overtaken = (Conflict, exceptions.NotFoundException)
 
 
-def deletion_policy_spec(queue, timeout, criteria):
-    """Return the spec of a deletion policy that carries our hook."""
+def hook_properties(queue, timeout, criteria):
+    """Return the properties of a deletion policy that carries our hook."""
     return {
-        'type': _DELETION_POLICY,
-        'version': '1.1',
-        'properties': {
-            'criteria': criteria,
-            # Senlin's defaults, spelt out because the hook relies on them.
-            # Removing a node without destroying it would leave a drained
-            # server behind.
-            'destroy_after_deletion': True,
-            # A drained server must not be replaced by a new one.
-            'reduce_desired_capacity': True,
-            # Senlin sleeps this long before it tells anybody, and the clock
-            # of the hook is running by then.
-            'grace_period': 0,
-            'hooks': {
-                'type': _ZAQAR,
-                'timeout': timeout,
-                'params': {'queue': queue},
-            },
+        'criteria': criteria,
+        # Senlin's defaults, spelt out because the hook relies on them.
+        # Removing a node without destroying it would leave a drained
+        # server behind.
+        'destroy_after_deletion': True,
+        # A drained server must not be replaced by a new one.
+        'reduce_desired_capacity': True,
+        # Senlin sleeps this long before it tells anybody, and the clock
+        # of the hook is running by then.
+        'grace_period': 0,
+        'hooks': {
+            'type': _ZAQAR,
+            'timeout': timeout,
+            'params': {'queue': queue},
         },
     }
 
@@ -65,26 +73,73 @@ def hook_timeout(policy):
     return hook['timeout']
 
 
+def hook_policies(client, hook):
+    """Return the policies that carry a hook, the newest last.
+
+    Senlin cannot change a policy, so a hook has had one for each set of
+    values; they share the hook's name.
+    """
+    return sorted((policy for policy in client.policies(name=hook)
+                   if hook_timeout(policy)),
+                  key=lambda policy: policy.created_at)
+
+
+def properties_of(policy):
+    return policy.spec['properties']
+
+
 def is_deletion_policy(binding):
-    # "senlin.policy.deletion-1.1": Senlin adds the version to the type.
     return binding.policy_type.rpartition('-')[0] == _DELETION_POLICY
+
+
+def swap(client, hook, properties, bindings):
+    """Return the next step towards a cluster with one hook, as it should be.
+
+    :param hook: name of the hook.
+    :param properties: what its policy should say. The policy is made when the
+        cluster has no place for one that is there already.
+    :param bindings: what the cluster has of this hook, and of the one that it
+        replaces.
+    :returns: (operation, policy ID), None if nothing is left to do.
+    """
+    policies = [policy for policy in hook_policies(client, hook)
+                if properties_of(policy) == properties]
+    wanted = {policy.id for policy in policies}
+    right = [b for b in bindings if b.policy_id in wanted]
+    if right:
+        wrong = [b for b in bindings if b is not right[0]]
+        return (detach_policy, wrong[0].policy_id) if wrong else None
+    taken = {binding.policy_type for binding in bindings}
+    free = [version for version in _VERSIONS
+            if _type(version) not in taken]
+    if not free:
+        # Left by two swaps that were cut short: one hook stays.
+        return detach_policy, bindings[0].policy_id
+    for policy in policies:
+        if policy.type not in taken:
+            return attach_policy, policy.id
+    return attach_policy, create_policy(client, hook, properties, free[0]).id
+
+
+def create_policy(client, hook, properties, version=_VERSIONS[0]):
+    return client.create_policy(name=hook, spec={
+        'type': _DELETION_POLICY,
+        'version': version,
+        'properties': properties,
+    })
+
+
+def _type(version):
+    return '%s-%s' % (_DELETION_POLICY, version)
 
 
 def has_finished(action):
     return action.status in _FINISHED
 
 
-def lost_race_for_lock(action):
+def was_not_tried(action):
     return (action.status == FAILED and
-            (action.status_reason or '').startswith(_LOCKED))
-
-
-def find_policy(client, name):
-    return next(iter(client.policies(name=name)), None)
-
-
-def get_policy(client, policy_id):
-    return _or_none(client.get_policy, policy_id)
+            (action.status_reason or '').startswith(_UNTRIED))
 
 
 def get_cluster(client, cluster_id):
@@ -100,16 +155,17 @@ def get_action(client, action_id):
 
 
 def get_bindings(client, cluster_id):
-    """Return the policies of a cluster, none for a cluster that is gone."""
+    """Return the deletion policies of a cluster, none if it is gone."""
     try:
-        return list(client.cluster_policies(cluster_id))
+        return [binding for binding in client.cluster_policies(cluster_id)
+                if is_deletion_policy(binding)]
     except exceptions.NotFoundException:
         return []
 
 
-def get_binding(client, cluster_id, policy_id):
-    return next((binding for binding in get_bindings(client, cluster_id)
-                 if binding.policy_id == policy_id), None)
+def is_guarded(client, cluster_id, hook):
+    return any(binding.policy_name == hook
+               for binding in get_bindings(client, cluster_id))
 
 
 def attach_policy(client, cluster_id, policy_id):
@@ -118,8 +174,12 @@ def attach_policy(client, cluster_id, policy_id):
 
 
 def detach_policy(client, cluster_id, policy_id):
-    return _act(client, cluster_id,
-                {'policy_detach': {'policy_id': policy_id}})
+    try:
+        return _act(client, cluster_id,
+                    {'policy_detach': {'policy_id': policy_id}})
+    except exceptions.BadRequestException as error:
+        # So it is detached, as somebody else has asked for.
+        raise Conflict(str(error)) from None
 
 
 def remove_every_node(client, cluster_id):
@@ -133,10 +193,36 @@ def remove_every_node(client, cluster_id):
     }})
 
 
+def count_members(client, cluster_id, min_size=None):
+    """Set the desired capacity of a cluster to the members that it has.
+
+    A change by zero makes Senlin count them once it holds the lock, so that
+    nothing that happens meanwhile makes it create or delete a server.
+
+    :param min_size: the minimum size to put back, None to leave it.
+    """
+    body = {'adjustment_type': 'CHANGE_IN_CAPACITY', 'number': 0,
+            'strict': True}
+    if min_size is not None:
+        body['min_size'] = min_size
+    return _act(client, cluster_id, {'resize': body})
+
+
 def complete_lifecycle(client, cluster_id, token):
     _act(client, cluster_id,
          {'complete_lifecycle': {'lifecycle_action_token': token}},
          microversion=_COMPLETE_LIFECYCLE_VERSION)
+
+
+def cancel(client, action_id):
+    """Cancel an action that waits; one that is over stays as it is."""
+    response = client.patch('/actions/%s' % action_id,
+                            json={'action': {'status': CANCELLED}},
+                            microversion=_CANCEL_VERSION)
+    try:
+        exceptions.raise_from_response(response)
+    except Overtaken:
+        pass
 
 
 def waiting_actions(client):

@@ -4,6 +4,7 @@
 
 import collections
 
+from heat.common.i18n import _
 from oslo_utils import uuidutils
 
 TOKEN = 'lifecycle_action_token'
@@ -11,6 +12,17 @@ RESULT = 'lifecycle_action_result'
 REASON = 'reason'
 
 CONTINUE = 'CONTINUE'
+ROLLBACK = 'ROLLBACK'
+
+# What they mean; the reference is made from it.
+RESULTS = {
+    CONTINUE: _('The server may be deleted now. A result that is missing '
+                'means the same, and so does the end of the timeout.'),
+    ROLLBACK: _('The server must not go: its deletion is cancelled, it stays '
+                'in the cluster, and the desired capacity is put back when '
+                'the other drains of the same scale-in are over. A stack that '
+                'is being deleted ends in DELETE_FAILED.'),
+}
 
 # What a guest sent ends up in events and logs: an event holds 255 characters,
 # and a line break would let a guest write log lines of its own.
@@ -49,7 +61,7 @@ def parse(details):
     result = details.get(RESULT)
     if result is None:
         result = CONTINUE
-    if result != CONTINUE:
-        raise Refused('%s "%s" is not supported, only "%s" is'
-                      % (RESULT, quote(result), CONTINUE))
+    if result not in tuple(RESULTS):
+        raise Refused('%s "%s" is none of %s'
+                      % (RESULT, quote(result), ', '.join(RESULTS)))
     return Signal(token, result, quote(details.get(REASON) or 'no reason'))

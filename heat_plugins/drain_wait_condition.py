@@ -2,23 +2,22 @@
 
 """OS::Hooks::DrainWaitCondition: keep a cluster until its members drained."""
 
-import datetime
-
 from heat.common import exception
 from heat.common.i18n import _
 from heat.engine import properties
-from heat.engine import resource
 from heat.engine import support
 from heat.objects import resource as resource_objects
 from oslo_log import log as logging
-from oslo_utils import timeutils
+from oslo_serialization import jsonutils
 
+from . import _repair
 from . import _senlin
+from . import _wait
 
 LOG = logging.getLogger(__name__)
 
 
-class DrainWaitCondition(resource.Resource):
+class DrainWaitCondition(_repair.Repairable):
     """Put a lifecycle hook on a cluster, and drain it before it is deleted.
 
     Senlin deletes a cluster without asking its members. This resource refers
@@ -37,23 +36,21 @@ class DrainWaitCondition(resource.Resource):
         version='22.0.0', status=support.UNSUPPORTED)
 
     PROPERTIES = (
-        HOOK, CLUSTER,
+        HOOK, CLUSTER, SERVER,
     ) = (
-        'hook', 'cluster',
+        'hook', 'cluster', 'server',
     )
 
-    # Keys in resource data. The cluster is written before anything is done to
-    # it, and deletion goes by it; the action is the one of Senlin's we follow.
-    _CLUSTER_ID = 'cluster_id'
-    _POLICY_ID = 'policy_id'
+    # Keys in resource data: the hooks that the cluster may have, the wanted
+    # one last; the action of Senlin's that we follow; what the cluster's
+    # minimum size was before we drained it.
+    _HOOKS = 'hooks'
     _ACTION_ID = 'action_id'
+    _MIN_SIZE = 'min_size'
 
-    # Senlin itself looks at a drain every three seconds.
-    _POLL_PERIOD = 3
-
-    # Heat's own end of a wait says "Timed out" and nothing else, so ours comes
-    # first.
-    _LAST_WORD = 10
+    # How often a drain is begun anew when Senlin fails in it, be it that a
+    # server could not be deleted or that an engine of Senlin's died.
+    _ATTEMPTS = 3
 
     properties_schema = {
         HOOK: properties.Schema(
@@ -61,82 +58,198 @@ class DrainWaitCondition(resource.Resource):
             _('The OS::Hooks::LifecycleHook to put on the cluster, by '
               'get_resource. It may live in another stack.'),
             required=True,
+            update_allowed=True,
         ),
         CLUSTER: properties.Schema(
             properties.Schema.STRING,
             _('The Senlin cluster to guard. It must not have another deletion '
-              'policy.'),
-            required=True,
+              'policy. Exactly one of cluster and server is given.'),
+        ),
+        SERVER: properties.Schema(
+            properties.Schema.STRING,
+            _('The single Nova server to guard. Reserved: this release '
+              'refuses it.'),
         ),
     }
 
-    def handle_create(self):
-        policy, hook_timeout = self._find_hook()
-        cluster = self._find_cluster()
-        self._refuse_timeout(
-            hook_timeout, cluster.timeout,
-            _('the timeout of cluster %s; give the cluster a longer one')
-            % cluster.id)
-        self._refuse_timeout(
-            hook_timeout, self.stack.timeout_secs(),
-            _('the timeout of the stack; give it a longer one with '
-              '"--timeout" (in minutes)'))
-        self._refuse_other_policy(cluster.id, policy.id)
-        self.data_set(self._POLICY_ID, policy.id)
-        self.data_set(self._CLUSTER_ID, cluster.id)
-        return self._deadline()
+    def validate(self):
+        super().validate()
+        if (self.properties[self.CLUSTER] is not None and
+                self.properties[self.SERVER] is not None):
+            problem = _('both "cluster" and "server" are given; give one')
+        # What comes from a resource that is not there yet has no value.
+        elif not {self.CLUSTER, self.SERVER} & set(self.properties.data):
+            problem = _('neither "cluster" nor "server" is given; give one')
+        elif self.SERVER in self.properties.data:
+            problem = _('"server" is not supported yet; guard a Senlin '
+                        'cluster with "cluster"')
+        else:
+            return
+        raise exception.StackValidationFailed(
+            message='%s: %s.' % (self.name, problem))
 
-    def check_create_complete(self, deadline):
-        if self._action_is_over():
-            binding = self._binding()
-            if binding is not None:
-                self.resource_id_set(binding.id)
-                return True
-            self._start(_senlin.attach_policy, self._policy_id())
-        self._look_again(deadline)
+    def handle_create(self):
+        return _wait.Wait(self)
+
+    def check_create_complete(self, wait):
+        return wait.until_done(
+            lambda: self._guard(self.properties[self.HOOK]))
+
+    def handle_update(self, json_snippet, tmpl_diff, prop_diff):
+        after = json_snippet.properties(self.properties_schema, self.context)
+        return _wait.Wait(self), after[self.HOOK]
+
+    def check_update_complete(self, args):
+        wait, hook = args
+        return wait.until_done(lambda: self._guard(hook))
 
     def handle_delete(self):
-        if self._cluster_id() is None or self._is_guarded_by_another():
+        if self.resource_id is None or self._is_guarded_by_another():
             return None
         # The drains have clocks of their own, in Senlin, which nothing here
         # resets. This one ends the attempt: who deletes again, waits again.
-        return self._deadline()
+        return _wait.Wait(self), [self._ATTEMPTS]
 
-    def check_delete_complete(self, deadline):
-        if deadline is None:
+    def check_delete_complete(self, args):
+        if args is None:
             return True
-        if self._action_is_over():
-            cluster = _senlin.get_cluster(self.client(), self._cluster_id())
-            # A cluster that is gone has no binding either.
-            if self._binding() is None:
-                return True
-            if cluster.node_ids:
-                self._start(_senlin.remove_every_node)
-            else:
-                self._start(_senlin.detach_policy, self._policy_id())
-        self._look_again(deadline)
+        wait, attempts = args
+        return wait.until_done(lambda: self._drain(attempts))
 
-    def _find_hook(self):
-        policy = _senlin.get_policy(self.client(), self.properties[self.HOOK])
-        timeout = policy and _senlin.hook_timeout(policy)
-        if not timeout:
+    def handle_check(self):
+        cluster = _senlin.get_cluster(self.client(), self.resource_id)
+        if cluster is None:
+            raise exception.Error(
+                _('%(name)s: cluster %(cluster)s is gone; update the stack '
+                  'with another cluster, or delete it.')
+                % {'name': self.name, 'cluster': self.resource_id})
+        bindings = self._bindings()
+        if not bindings:
+            raise exception.Error(
+                _('%(name)s: cluster %(cluster)s has lost its hook, and its '
+                  'servers go without a drain; update the stack to put it '
+                  'back.') % {'name': self.name, 'cluster': cluster.id})
+        self._refuse_disabled(bindings)
+
+    def _guard(self, hook):
+        """Take one step towards a cluster with this hook and no other."""
+        if not self._action_is_over():
+            return self._busy()
+        policy = self._find_hook(hook)
+        cluster = self._find_cluster()
+        timeout = _senlin.hook_timeout(policy)
+        self._refuse_timeout(
+            timeout, cluster.timeout,
+            _('the timeout of cluster %s; give the cluster a longer one')
+            % cluster.id)
+        self._refuse_timeout(
+            timeout, self.stack.timeout_secs(),
+            _('the timeout of the stack; give it a longer one with '
+              '"--timeout" (in minutes)'))
+        hooks = [name for name in self._hooks() if name != hook] + [hook]
+        bindings = _senlin.get_bindings(self.client(), cluster.id)
+        self._refuse_other_policy(cluster.id, hooks, bindings)
+        self._refuse_disabled(bindings)
+        # Before anything is done to it: deletion goes by these two.
+        self.data_set(self._HOOKS, jsonutils.dumps(hooks))
+        if self.resource_id is None:
+            self.resource_id_set(cluster.id)
+        step = _senlin.swap(self.client(), hook,
+                            _senlin.properties_of(policy), bindings)
+        if step is None:
+            self.data_set(self._HOOKS, jsonutils.dumps([hook]))
+            return None
+        self._start(*step)
+        return self._busy()
+
+    def _drain(self, attempts):
+        """Take one step towards an empty cluster without a hook."""
+        if not self._drain_is_over(attempts):
+            return self._busy()
+        bindings = self._bindings()
+        # A cluster that is gone has none either.
+        if not bindings:
+            return None
+        cluster = _senlin.get_cluster(self.client(), self.resource_id)
+        if cluster is None:
+            return None
+        if cluster.node_ids:
+            # Senlin needs Zaqar for this, tries for some seconds, and fails
+            # with a reason that does not name it. We wait longer.
+            self.client('zaqar').queues(limit=1)
+            if self._MIN_SIZE not in self.data():
+                self.data_set(self._MIN_SIZE, str(cluster.min_size))
+            self._start(_senlin.remove_every_node)
+        else:
+            self._start(_senlin.detach_policy, bindings[0].policy_id)
+        return self._busy()
+
+    def _drain_is_over(self, attempts):
+        """Whether no drain of ours runs; a failed one is begun anew."""
+        action = self._followed_action()
+        if action is not None and action.action == _senlin.RESIZE:
+            if action.status == _senlin.CANCELLED:
+                # It ends the moment one guest refuses to go, while the other
+                # guests still drain.
+                if not action.depends_on:
+                    self._stop_draining()
+                return False
+            if action.status == _senlin.FAILED and attempts[0] > 1:
+                if not _senlin.was_not_tried(action):
+                    attempts[0] -= 1
+                LOG.warning('%(name)s: cluster %(cluster)s: a drain failed '
+                            '(%(reason)s) and is begun anew',
+                            {'name': self.name, 'cluster': self.resource_id,
+                             'reason': action.status_reason})
+                # Nobody would ever end those that wait.
+                for child in action.depends_on or ():
+                    _senlin.cancel(self.client(), child)
+                self.data_delete(self._ACTION_ID)
+                return True
+        return self._action_is_over(action)
+
+    def _stop_draining(self):
+        """Leave the cluster as it was, less those that have drained."""
+        cluster = _senlin.get_cluster(self.client(), self.resource_id)
+        if cluster is not None:
+            min_size = int(self.data().get(self._MIN_SIZE, 0))
+            try:
+                _senlin.count_members(self.client(), cluster.id,
+                                      min(min_size, len(cluster.node_ids)))
+            except _senlin.Overtaken:
+                return
+        self.data_delete(self._MIN_SIZE)
+        self.data_delete(self._ACTION_ID)
+        if cluster is None:
+            return
+        raise exception.Error(
+            _('%(name)s: %(members)s members of cluster %(cluster)s stay, '
+              'because a guest answered ROLLBACK (see the events of the hook) '
+              'or the action was cancelled; delete the stack again to ask '
+              'them again.')
+            % {'name': self.name, 'cluster': self.resource_id,
+               'members': len(cluster.node_ids)})
+
+    def _find_hook(self, hook):
+        """Return the policy of a hook, the newest if it is being updated."""
+        policies = _senlin.hook_policies(self.client(), hook)
+        if not policies:
             raise exception.Error(
                 _('%(name)s: "hook" is not an OS::Hooks::LifecycleHook: '
-                  'Senlin knows no deletion policy with a Zaqar hook by '
-                  '"%(hook)s".')
-                % {'name': self.name, 'hook': self.properties[self.HOOK]})
-        return policy, timeout
+                  'Senlin knows no deletion policy with a Zaqar hook by the '
+                  'name "%(hook)s"; give the hook by get_resource.')
+                % {'name': self.name, 'hook': hook})
+        return policies[-1]
 
     def _find_cluster(self):
-        cluster = _senlin.get_cluster(self.client(),
-                                      self.properties[self.CLUSTER])
-        if cluster is None:
+        name = self.properties[self.CLUSTER]
+        cluster = name and _senlin.get_cluster(self.client(), name)
+        if not cluster:
             raise exception.Error(
                 _('%(name)s: Senlin knows no cluster "%(cluster)s". From Heat '
                   '23.0.0 on OS::Senlin::Cluster reports success and creates '
                   'nothing; guard clusters with Heat 22 or older.')
-                % {'name': self.name,
-                   'cluster': self.properties[self.CLUSTER]})
+                % {'name': self.name, 'cluster': name})
         return cluster
 
     def _refuse_timeout(self, hook_timeout, limit, whose):
@@ -147,23 +260,25 @@ class DrainWaitCondition(resource.Resource):
                 % {'name': self.name, 'timeout': hook_timeout,
                    'limit': limit, 'whose': whose})
 
-    def _refuse_other_policy(self, cluster_id, policy_id):
-        for binding in _senlin.get_bindings(self.client(), cluster_id):
-            if binding.policy_id == policy_id:
-                if not binding.is_enabled:
-                    raise exception.Error(
-                        _('%(name)s: the hook %(policy)s is on cluster '
-                          '%(cluster)s, but switched off; switch it on with '
-                          '"openstack cluster policy binding update".')
-                        % {'name': self.name, 'policy': policy_id,
-                           'cluster': cluster_id})
-            elif _senlin.is_deletion_policy(binding):
+    def _refuse_other_policy(self, cluster_id, hooks, bindings):
+        for binding in bindings:
+            if binding.policy_name not in hooks:
                 raise exception.Error(
                     _('%(name)s: cluster %(cluster)s has another deletion '
                       'policy, %(policy)s, and Senlin allows one; take it off '
                       'with "openstack cluster policy detach".')
                     % {'name': self.name, 'cluster': cluster_id,
                        'policy': binding.policy_id})
+
+    def _refuse_disabled(self, bindings):
+        for binding in bindings:
+            if not binding.is_enabled:
+                raise exception.Error(
+                    _('%(name)s: the hook %(policy)s is on cluster '
+                      '%(cluster)s, but switched off; switch it on with '
+                      '"openstack cluster policy binding update".')
+                    % {'name': self.name, 'policy': binding.policy_id,
+                       'cluster': binding.cluster_id})
 
     def _is_guarded_by_another(self):
         """Whether a twin of this resource carries on with the same cluster.
@@ -181,43 +296,31 @@ class DrainWaitCondition(resource.Resource):
                 twin = resource_objects.Resource.get_obj(self.context, twin_id)
             except exception.NotFound:
                 continue
-            data = {item.key: item.value for item in twin.data}
-            if (data.get(self._CLUSTER_ID) == self._cluster_id() and
-                    data.get(self._POLICY_ID) == self._policy_id()):
+            if twin.physical_resource_id == self.resource_id:
                 return True
         return False
 
-    def _deadline(self):
-        wait = max(self.stack.timeout_secs() - self._LAST_WORD, 0)
-        return timeutils.utcnow() + datetime.timedelta(seconds=wait)
+    def _busy(self):
+        return (_('Cluster %(cluster)s is still busy (action %(action)s).')
+                % {'cluster': self.resource_id,
+                   'action': self.data().get(self._ACTION_ID, _('of others'))})
 
-    def _look_again(self, deadline):
-        if timeutils.utcnow() < deadline:
-            raise resource.PollDelay(self._POLL_PERIOD)
-        raise exception.Error(
-            _('%(name)s: cluster %(cluster)s is still busy (action '
-              '%(action)s) after the %(timeout)s seconds of the stack '
-              'timeout. Drains go on; repeat the operation, with a longer '
-              '"--timeout" (in minutes) if there is one.')
-            % {'name': self.name, 'cluster': self._cluster_id(),
-               'action': self.data().get(self._ACTION_ID, _('of others')),
-               'timeout': self.stack.timeout_secs()})
+    def _followed_action(self):
+        action_id = self.data().get(self._ACTION_ID)
+        return action_id and _senlin.get_action(self.client(), action_id)
 
-    def _action_is_over(self):
+    def _action_is_over(self, action=None):
         """Whether the action we follow, if any, is out of the way.
 
-        An action that failed for lack of the lock is tried again by whoever
-        asks; any other failure is raised.
+        An action that Senlin has not tried is begun again by whoever asks;
+        any other failure is raised.
         """
-        action_id = self.data().get(self._ACTION_ID)
-        if action_id is None:
-            return True
-        action = _senlin.get_action(self.client(), action_id)
+        action = action or self._followed_action()
         if action is not None and not _senlin.has_finished(action):
             return False
         self.data_delete(self._ACTION_ID)
         if (action is None or action.status == _senlin.SUCCEEDED or
-                _senlin.lost_race_for_lock(action)):
+                _senlin.was_not_tried(action)):
             return True
         if (self.action == self.DELETE and
                 action.action == _senlin.ATTACH_POLICY):
@@ -228,8 +331,9 @@ class DrainWaitCondition(resource.Resource):
               '%(status)s: %(reason)s. See "openstack cluster action show '
               '%(action)s", then repeat the operation.')
             % {'name': self.name, 'what': action.action,
-               'cluster': self._cluster_id(), 'status': action.status,
-               'reason': action.status_reason, 'action': action_id})
+               'cluster': self.resource_id, 'status': action.status,
+               'reason': _wait.describe(action.status_reason),
+               'action': action.id})
 
     def _start(self, operation, *args):
         """Start an action of the cluster, unless another holds its lock.
@@ -238,24 +342,24 @@ class DrainWaitCondition(resource.Resource):
         second one until the first is over, and then there is nothing to do.
         """
         try:
-            action_id = operation(self.client(), self._cluster_id(), *args)
-        except _senlin.Conflict:
+            action_id = operation(self.client(), self.resource_id, *args)
+        except _senlin.Overtaken:
             return
         self.data_set(self._ACTION_ID, action_id)
         LOG.info('%(name)s: cluster %(cluster)s: %(operation)s is action '
                  '%(action)s',
-                 {'name': self.name, 'cluster': self._cluster_id(),
+                 {'name': self.name, 'cluster': self.resource_id,
                   'operation': operation.__name__, 'action': action_id})
 
-    def _binding(self):
-        return _senlin.get_binding(self.client(), self._cluster_id(),
-                                   self._policy_id())
+    def _hooks(self):
+        return jsonutils.loads(self.data().get(self._HOOKS, '[]'))
 
-    def _cluster_id(self):
-        return self.data().get(self._CLUSTER_ID)
-
-    def _policy_id(self):
-        return self.data().get(self._POLICY_ID)
+    def _bindings(self):
+        """What is left on the cluster of the hooks we have put there."""
+        hooks = self._hooks()
+        return [binding for binding in
+                _senlin.get_bindings(self.client(), self.resource_id)
+                if binding.policy_name in hooks]
 
 
 def resource_mapping():

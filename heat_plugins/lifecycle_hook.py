@@ -2,6 +2,8 @@
 
 """OS::Hooks::LifecycleHook: tell a server that it goes, hear when it may."""
 
+import time
+
 from heat.common import exception
 from heat.common.i18n import _
 from heat.engine import attributes
@@ -10,18 +12,21 @@ from heat.engine import properties
 from heat.engine import resource
 from heat.engine.resources import signal_responder
 from heat.engine import support
-from keystoneauth1 import exceptions as ksa_exceptions
-from openstack import exceptions as sdk_exceptions
+from oslo_concurrency import lockutils
+from oslo_context import context as oslo_context
 from oslo_log import log as logging
 from oslo_serialization import jsonutils
+from oslo_utils import timeutils
 
+from . import _repair
 from . import _senlin
 from . import _signals
+from . import _wait
 
 LOG = logging.getLogger(__name__)
 
 
-class LifecycleHook(signal_responder.SignalResponder):
+class LifecycleHook(_repair.Repairable, signal_responder.SignalResponder):
     """Let the servers of a Senlin cluster drain before they are deleted.
 
     When the cluster shrinks, Senlin posts one message per server on the queue
@@ -29,6 +34,10 @@ class LifecycleHook(signal_responder.SignalResponder):
     queue, lets the application finish, and sends a signal to this resource,
     which tells Senlin to go on. A server that stays silent is deleted when the
     timeout has passed.
+
+    The result CONTINUE lets the server go. ROLLBACK keeps it: its deletion is
+    cancelled, and the desired capacity of the cluster is put back as soon as
+    the other servers of the same scale-in have drained.
 
     Everything that a guest needs is in the attribute "agent_config"; pass it
     to the user data of the servers. Then let an OS::Hooks::DrainWaitCondition
@@ -43,6 +52,10 @@ class LifecycleHook(signal_responder.SignalResponder):
 
     # A signal changes nothing in the metadata of any resource.
     signal_needs_metadata_updates = False
+
+    # Senlin goes on while a stack is suspended or being deleted, and so do
+    # the drains.
+    no_signal_actions = ()
 
     PROPERTIES = (
         QUEUE, TIMEOUT, CRITERIA, SIGNAL_TRANSPORT,
@@ -68,21 +81,18 @@ class LifecycleHook(signal_responder.SignalResponder):
         'CFN_SIGNAL',
     )
 
-    # The key in resource data for what Zaqar signed: a second call would give
-    # another expiry, hence other user data, hence other servers.
-    _QUEUE_ACCESS = 'queue_access'
+    # The key in resource data for what the guests were told. It is made once:
+    # another signature or another timeout would be other user data, hence
+    # other servers.
+    _AGENT_CONFIG = 'agent_config'
 
     # Zaqar sets no upper bound. The signature outlives the servers that hold
     # it because an agent that has gone deaf is worse than one that can read
     # the messages of a queue, and the queue goes with this resource.
     _QUEUE_ACCESS_SECONDS = 10 * 365 * 24 * 60 * 60
 
-    # What Senlin, Keystone and the network between us may raise.
-    _SERVICE_ERRORS = (
-        sdk_exceptions.SDKException,
-        ksa_exceptions.ClientException,
-        exception.HeatException,
-    )
+    # Policy and queue have it in common. Zaqar allows 64 characters.
+    _NAME = 'lifecycle-hook-%s'
 
     properties_schema = {
         QUEUE: properties.Schema(
@@ -90,19 +100,27 @@ class LifecycleHook(signal_responder.SignalResponder):
             _('Name of an existing Zaqar queue for the messages of the hook; '
               'it is never deleted. Left out, the hook makes a queue of its '
               'own and deletes it with itself.'),
-            constraints=[constraints.CustomConstraint('zaqar.queue')],
+            constraints=[
+                # Empty is left out: an "if" without a queue yields that.
+                constraints.Length(max=64),
+                # zaqar/transport/validation.py, 18.0.0
+                constraints.AllowedPattern('[a-zA-Z0-9_.-]*'),
+            ],
         ),
         TIMEOUT: properties.Schema(
             properties.Schema.INTEGER,
             _('Seconds that a drain may take, from the scale-in to the '
               'deletion of the server whatever happens. All servers that go '
-              'in one scale-in share them.'),
+              'in one scale-in share them. After a change, agents still '
+              'go by the timeout that the hook was made with.'),
+            update_allowed=True,
             default=300,
             constraints=[constraints.Range(min=1, max=86400)],
         ),
         CRITERIA: properties.Schema(
             properties.Schema.STRING,
             _('Which members of the cluster go first.'),
+            update_allowed=True,
             default=RANDOM,
             constraints=[constraints.AllowedValues(_CRITERIA)],
         ),
@@ -127,13 +145,15 @@ class LifecycleHook(signal_responder.SignalResponder):
             type=attributes.Schema.STRING,
         ),
         POLICY_ID: attributes.Schema(
-            _('ID of the Senlin policy that carries the hook.'),
+            _('ID of the Senlin policy that carries the hook now. An update '
+              'of timeout or criteria makes another one.'),
+            cache_mode=attributes.Schema.CACHE_NONE,
             type=attributes.Schema.STRING,
         ),
         AGENT_CONFIG: attributes.Schema(
             _('JSON document with all that an agent needs: signed read access '
-              'to the queue, the signal URL and the timeout. It holds '
-              'secrets.'),
+              'to the queue, the signal URL and the timeout that the hook was '
+              'made with. It never changes, and it holds secrets.'),
             type=attributes.Schema.STRING,
         ),
         PENDING: attributes.Schema(
@@ -144,39 +164,77 @@ class LifecycleHook(signal_responder.SignalResponder):
         ),
     }
 
+    def validate(self):
+        super().validate()
+        # Refused once it has begun, an adoption would be rolled back by
+        # deleting what it has adopted, the cluster without a drain.
+        if self.stack.adopt_stack_data:
+            raise exception.StackValidationFailed(message=_(
+                '%(name)s: a hook cannot be adopted, because the servers send '
+                'their signals to the stack that was abandoned; create a new '
+                'stack instead.') % {'name': self.name})
+        timeout = self.properties[self.TIMEOUT]
+        # None while it comes from a resource that is not there yet.
+        if timeout and timeout >= self.stack.timeout_secs():
+            raise exception.StackValidationFailed(message=_(
+                '%(name)s: "timeout", %(timeout)s seconds, is not below '
+                '%(limit)s seconds, the timeout of the stack, which ends its '
+                'deletion in the middle of a drain; give the stack a longer '
+                'one with "--timeout" (in minutes).')
+                % {'name': self.name, 'timeout': timeout,
+                   'limit': self.stack.timeout_secs()})
+
     def handle_create(self):
-        # An engine can die between any two steps. Each looks for what it made
-        # before, by resource data or by a name that follows from our own UUID.
-        super().handle_create()
-        self._get_ec2_signed_url(never_expire=True)
-        if self._owns_queue():
-            # Senlin would make it before the first message, but the agents
-            # look long before that.
-            self._zaqar().queue(self._own_name(), force_create=True)
-        if self._QUEUE_ACCESS not in self.data():
-            access = self._queue().signed_url(
-                paths=['messages'], methods=['GET'],
-                ttl_seconds=self._QUEUE_ACCESS_SECONDS)
-            self.data_set(self._QUEUE_ACCESS, jsonutils.dumps(access),
-                          redact=True)
-        policy = (_senlin.find_policy(self.client(), self._own_name()) or
-                  self.client().create_policy(
-                      name=self._own_name(),
-                      spec=_senlin.deletion_policy_spec(
-                          queue=self._queue_name(),
-                          timeout=self.properties[self.TIMEOUT],
-                          criteria=self.properties[self.CRITERIA])))
-        self.resource_id_set(policy.id)
+        self.resource_id_set(self._name())
+        return _wait.Wait(self)
+
+    def check_create_complete(self, wait):
+        return wait.until_done(lambda: self._make(self.properties))
+
+    def handle_update(self, json_snippet, tmpl_diff, prop_diff):
+        return _wait.Wait(self), json_snippet.properties(
+            self.properties_schema, self.context)
+
+    def check_update_complete(self, args):
+        wait, properties = args
+        return wait.until_done(lambda: self._make(properties) or
+                               self._swap_policies(properties))
+
+    def handle_delete(self):
+        return _wait.Wait(self)
+
+    def check_delete_complete(self, wait):
+        return wait.until_done(self._remove)
+
+    def handle_check(self):
+        gone = []
+        if not _senlin.hook_policies(self.client(), self._name()):
+            gone.append(_('policy'))
+        if self._owns_queue() and not self._queue_exists():
+            gone.append(_('queue'))
+        if gone:
+            # They share the name, and an event holds 255 characters.
+            raise exception.Error(
+                _('%(name)s: gone: %(gone)s %(hook)s; update the stack to '
+                  'make it again.')
+                % {'name': self.name, 'gone': _(' and ').join(gone),
+                   'hook': self._name()})
+
+    def handle_suspend(self):
+        """Leave the user of the signal URL enabled, as drains go on."""
+
+    def handle_resume(self):
+        """Nothing was suspended."""
 
     def handle_signal(self, details=None):
         # The answer to the guest has long been sent, and what is raised here
         # becomes a traceback in the engine's log. So we say what is wrong
         # once in the log for the operator and once as an event for the tenant.
         try:
-            return self._complete(_signals.parse(details))
+            return self._obey(_signals.parse(details))
         except _signals.Refused as refusal:
             problem = _('refused: %s.') % refusal
-        except self._SERVICE_ERRORS as error:
+        except _wait.SERVICE_ERRORS as error:
             problem = (_('lost, to be sent again: %s')
                        % _signals.quote(str(error)))
         # In an except clause oslo.log would add the exception once more.
@@ -190,27 +248,6 @@ class LifecycleHook(signal_responder.SignalResponder):
     def _signal_check_hook(self, details):
         super()._signal_check_hook(self._as_dict(details))
 
-    def handle_delete(self):
-        policy_id = self.resource_id
-        if policy_id is None:
-            # Creation may have ended between making the policy and saying so.
-            policy = _senlin.find_policy(self.client(), self._own_name())
-            policy_id = policy.id if policy else None
-        if policy_id is not None:
-            try:
-                self.client().delete_policy(policy_id)
-            except _senlin.Conflict:
-                raise exception.Error(
-                    _('%(name)s: the policy %(policy)s is still attached to a '
-                      'cluster; take it off with "openstack cluster policy '
-                      'detach" and delete the stack again.')
-                    % {'name': self.name, 'policy': policy_id})
-        if self._owns_queue():
-            with self.client_plugin('zaqar').ignore_not_found:
-                self._queue().delete()
-        self.data_delete(self._QUEUE_ACCESS)
-        return super().handle_delete()
-
     def _resolve_attribute(self, name):
         if self.resource_id is None:
             return None
@@ -219,24 +256,130 @@ class LifecycleHook(signal_responder.SignalResponder):
         if name == self.SIGNAL_URL:
             return self._signal_url()
         if name == self.POLICY_ID:
-            return self.resource_id
+            policies = _senlin.hook_policies(self.client(), self._name())
+            return policies[-1].id if policies else None
         if name == self.AGENT_CONFIG:
-            return self._agent_config()
+            return self.data().get(self._AGENT_CONFIG)
         if name == self.PENDING:
             return self._pending()
+
+    def _make(self, properties):
+        """Make what is not there yet; an engine may die at any line."""
+        self._create_user()
+        self._get_ec2_signed_url(never_expire=True)
+        if self._owns_queue():
+            # Senlin would make it before the first message, but the agents
+            # look long before that.
+            self._zaqar().queue(self._name(), force_create=True)
+        if self._AGENT_CONFIG not in self.data():
+            self.data_set(self._AGENT_CONFIG,
+                          jsonutils.dumps(self._agent_config(properties)),
+                          redact=True)
+        if not _senlin.hook_policies(self.client(), self._name()):
+            _senlin.create_policy(self.client(), self._name(),
+                                  self._policy_properties(properties))
+
+    def _swap_policies(self, properties):
+        """Take one step on each cluster towards a policy with new values."""
+        client = self.client()
+        wanted = self._policy_properties(properties)
+        guarded = []
+        for cluster in client.clusters():
+            bindings = _senlin.get_bindings(client, cluster.id)
+            ours = [b for b in bindings if b.policy_name == self._name()]
+            if not ours:
+                continue
+            self._refuse_update(properties[self.TIMEOUT], cluster,
+                                [b for b in bindings if b not in ours])
+            guarded.append((cluster.id, ours))
+        busy = []
+        for cluster_id, bindings in guarded:
+            step = _senlin.swap(client, self._name(), wanted, bindings)
+            if step is None:
+                continue
+            busy.append(cluster_id)
+            operation, policy_id = step
+            try:
+                operation(client, cluster_id, policy_id)
+            except _senlin.Overtaken:
+                # It drains, scales, or is at the step before.
+                continue
+        if busy:
+            return (_('The new values have not reached cluster %s, which is '
+                      'busy.') % ', '.join(busy))
+        if not any(_senlin.properties_of(policy) == wanted for policy in
+                   _senlin.hook_policies(client, self._name())):
+            _senlin.create_policy(client, self._name(), wanted)
+        return self._delete_policies(keep=wanted)
+
+    def _refuse_update(self, timeout, cluster, others):
+        if timeout >= cluster.timeout:
+            raise exception.Error(
+                _('%(name)s: "timeout", %(timeout)s seconds, is not below '
+                  '%(limit)s seconds, the timeout of cluster %(cluster)s; '
+                  'give the cluster a longer one first.')
+                % {'name': self.name, 'timeout': timeout,
+                   'limit': cluster.timeout, 'cluster': cluster.id})
+        if others:
+            raise exception.Error(
+                _('%(name)s: cluster %(cluster)s has another deletion policy, '
+                  '%(policy)s; take it off with "openstack cluster policy '
+                  'detach".')
+                % {'name': self.name, 'cluster': cluster.id,
+                   'policy': others[0].policy_id})
+
+    def _delete_policies(self, keep=None):
+        """Delete the policies of this hook, those with other values only.
+
+        :returns: what is waited for, None if nothing is left to delete.
+        """
+        for policy in _senlin.hook_policies(self.client(), self._name()):
+            if keep is not None and _senlin.properties_of(policy) == keep:
+                continue
+            try:
+                self.client().delete_policy(policy.id)
+            except _senlin.Conflict:
+                return (_('Policy %s is still attached to a cluster.')
+                        % policy.id)
+
+    def _remove(self):
+        with _wait.unless_missing():
+            attached = self._delete_policies()
+            if attached:
+                raise exception.Error(
+                    _('%(name)s: %(attached)s Delete the stack of that '
+                      'cluster first, or take the policy off with "openstack '
+                      'cluster policy detach"; then delete this stack again.')
+                    % {'name': self.name, 'attached': attached})
+        if self._owns_queue():
+            with _wait.unless_missing(), (
+                    self.client_plugin('zaqar').ignore_not_found):
+                self._queue().delete()
+        self.data_delete(self._AGENT_CONFIG)
+        super().handle_delete()
+
+    def _policy_properties(self, properties):
+        return _senlin.hook_properties(
+            queue=self._queue_name(),
+            timeout=properties[self.TIMEOUT],
+            criteria=properties[self.CRITERIA])
+
+    def _name(self):
+        return self.resource_id or self._NAME % self.uuid
 
     def _owns_queue(self):
         return not self.properties[self.QUEUE]
 
-    def _own_name(self):
-        # The same name for policy and queue; Zaqar allows 64 characters.
-        return 'lifecycle-hook-%s' % self.uuid
-
     def _queue_name(self):
-        return self.properties[self.QUEUE] or self._own_name()
+        return self.properties[self.QUEUE] or self._name()
 
     def _queue(self):
         return self._zaqar().queue(self._queue_name(), auto_create=False)
+
+    def _queue_exists(self):
+        # Asked for one by its name, Zaqar describes queues that are not there.
+        queues, _count = self._zaqar().queues()
+        return any(queue.name == self._name() for queue in queues)
 
     def _zaqar(self):
         return self.client('zaqar')
@@ -247,14 +390,37 @@ class LifecycleHook(signal_responder.SignalResponder):
         # fails with a traceback on a number or on a string of these words.
         return details if isinstance(details, dict) else {}
 
-    def _complete(self, signal):
+    def _obey(self, signal):
+        # A guest repeats a signal whose answer it has not seen, at times
+        # before the first copy has done anything.
+        with lockutils.lock('lifecycle-action-%s' % signal.token):
+            cluster_id, text = _wait.through_outages(self._answer, signal)
+        if signal.result == _signals.CONTINUE:
+            return text
+        if text:
+            # Now, because what follows takes until the last drain is over.
+            self._add_event('SIGNAL', self.status, 'Signal: %s' % text)
+        # The other drains end at the timeout, and servers are deleted then.
+        return self._put_capacity_back(
+            cluster_id, wait=(self.properties[self.TIMEOUT] + _wait.OUTAGE
+                              if text else 0))
+
+    def _answer(self, signal):
+        """Tell Senlin what a guest has answered.
+
+        :returns: the cluster and the text of an event; no text if this has
+            been done before.
+        """
         client = self.client()
         action = _senlin.get_action(client, signal.token)
         # Senlin takes names and short IDs for IDs as well.
         if action is None or action.id != signal.token:
             raise _signals.Refused(
                 'Senlin knows no action %s' % _signals.quote(signal.token))
-        if action.status != _senlin.WAITING_LIFECYCLE_COMPLETION:
+        waits = action.status == _senlin.WAITING_LIFECYCLE_COMPLETION
+        kept = (signal.result == _signals.ROLLBACK and
+                action.status == _senlin.CANCELLED)
+        if not waits and not kept:
             # The second copy of a signal, or one that came after the timeout.
             LOG.debug('%(name)s: action %(token)s is %(status)s already',
                       {'name': self.name, 'token': signal.token,
@@ -269,14 +435,90 @@ class LifecycleHook(signal_responder.SignalResponder):
             raise _signals.Refused(
                 'action %s belongs to no cluster with this hook'
                 % signal.token)
-        _senlin.complete_lifecycle(client, node.cluster_id, signal.token)
-        return (_('%(result)s for server %(server)s: %(reason)s.')
-                % {'result': signal.result, 'server': node.physical_id,
-                   'reason': signal.reason})
+        if kept:
+            return node.cluster_id, None
+        # Senlin may have done it when its answer is lost; read again, the
+        # action would look as if somebody else had.
+        if signal.result == _signals.CONTINUE:
+            _wait.through_outages(_senlin.complete_lifecycle, client,
+                                  node.cluster_id, signal.token)
+        else:
+            _wait.through_outages(self._cancel, action, node)
+        took = timeutils.delta_seconds(
+            timeutils.normalize_time(
+                timeutils.parse_isotime(action.created_at)),
+            timeutils.utcnow())
+        return node.cluster_id, (
+            _('%(result)s for server %(server)s (%(node)s) after %(took)d s, '
+              'by %(who)s: %(reason)s.')
+            % {'result': signal.result, 'server': node.physical_id,
+               'node': node.name, 'took': took, 'who': self._sender(),
+               'reason': signal.reason})
+
+    def _cancel(self, action, node):
+        if action.action != _senlin.NODE_DELETE:
+            raise _signals.Refused(
+                'server %s cannot be kept, because its cluster stops its '
+                'servers before it deletes them; set its '
+                '"cluster.stop_node_before_delete" to false'
+                % node.physical_id)
+        _senlin.cancel(self.client(), action.id)
+        after = _senlin.get_action(self.client(), action.id)
+        if after is None or after.status != _senlin.CANCELLED:
+            raise _signals.Refused(
+                'ROLLBACK for server %s came too late, its deletion has begun'
+                % node.physical_id)
+
+    def _put_capacity_back(self, cluster_id, wait):
+        """Count a member that stays among those desired.
+
+        Senlin lowers the desired capacity when a scale-in begins and leaves
+        it there when it is cancelled, and it takes no other action until the
+        last drain of that scale-in is over.
+
+        :param wait: seconds to wait for that. A repeated signal does not
+            wait, the thread of the first one does; should that have died
+            with its engine, the repeated one does the work.
+        """
+        end = time.monotonic() + wait
+        done = _wait.through_outages(self._count_members, cluster_id)
+        while not done and time.monotonic() < end:
+            time.sleep(_wait.PERIOD)
+            done = _wait.through_outages(self._count_members, cluster_id)
+        if not wait:
+            raise resource.NoActionRequired(
+                res_name=self.name, reason='the server is kept already')
+        if not done:
+            return (_('the desired capacity of cluster %s is too low and the '
+                      'cluster still busy; set it with "openstack cluster '
+                      'resize --capacity".') % cluster_id)
+        return (_('the desired capacity of cluster %s counts that server '
+                  'again.') % cluster_id)
+
+    def _count_members(self, cluster_id):
+        """Return whether the capacity is right; if not, work on it."""
+        client = self.client()
+        cluster = _senlin.get_cluster(client, cluster_id)
+        if (cluster is None or
+                cluster.desired_capacity >= len(cluster.node_ids)):
+            return True
+        try:
+            _senlin.count_members(client, cluster_id)
+        except _senlin.Overtaken:
+            pass
+        return False
+
+    def _sender(self):
+        """Who has sent the signal that this thread handles."""
+        request = oslo_context.get_current()
+        user_id = getattr(request, 'user_id', None)
+        if user_id is None or user_id == self._get_user_id():
+            return _('the signal URL')
+        return _('user %s') % (getattr(request, 'username', None) or user_id)
 
     def _guards(self, cluster_id):
-        return bool(cluster_id) and _senlin.get_binding(
-            self.client(), cluster_id, self.resource_id) is not None
+        return bool(cluster_id) and _senlin.is_guarded(
+            self.client(), cluster_id, self._name())
 
     def _signal_url(self):
         # Asked for a URL without a key, Heat makes a new user for it.
@@ -284,11 +526,11 @@ class LifecycleHook(signal_responder.SignalResponder):
             return None
         return self._get_ec2_signed_url(never_expire=True)
 
-    def _agent_config(self):
-        if self._QUEUE_ACCESS not in self.data():
-            return None
-        access = jsonutils.loads(self.data()[self._QUEUE_ACCESS])
-        return jsonutils.dumps({
+    def _agent_config(self, properties):
+        access = self._queue().signed_url(
+            paths=['messages'], methods=['GET'],
+            ttl_seconds=self._QUEUE_ACCESS_SECONDS)
+        return {
             'queue': {
                 'name': self._queue_name(),
                 'url': self._messages_url(),
@@ -299,8 +541,8 @@ class LifecycleHook(signal_responder.SignalResponder):
                 'signature': access['signature'],
             },
             'signal_url': self._signal_url(),
-            'timeout': self.properties[self.TIMEOUT],
-        })
+            'timeout': properties[self.TIMEOUT],
+        }
 
     def _messages_url(self):
         # Guests see the public endpoint, whichever Heat itself uses.
@@ -313,16 +555,21 @@ class LifecycleHook(signal_responder.SignalResponder):
 
     def _pending(self):
         client = self.client()
+        actions = list(_senlin.waiting_actions(client))
+        if not actions:
+            return []
+        # All nodes at once, because an action does not tell its cluster and a
+        # node at a time would cost one request for each drain.
+        nodes = {node.id: node for node in client.nodes()}
         guarded = {}
         pending = []
-        for action in _senlin.waiting_actions(client):
-            node = _senlin.get_node(client, action.target_id)
+        for action in actions:
+            node = nodes.get(action.target_id)
             if node is None:
                 continue
-            cluster_id = node.cluster_id
-            if cluster_id not in guarded:
-                guarded[cluster_id] = self._guards(cluster_id)
-            if guarded[cluster_id]:
+            if node.cluster_id not in guarded:
+                guarded[node.cluster_id] = self._guards(node.cluster_id)
+            if guarded[node.cluster_id]:
                 pending.append({
                     'lifecycle_action_token': action.id,
                     'node_id': node.id,

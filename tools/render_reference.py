@@ -10,6 +10,7 @@ writes nothing and fails when a file is not what it would write.
 """
 
 import argparse
+import ast
 import inspect
 import logging
 import pathlib
@@ -74,6 +75,7 @@ def render():
         name = cls.__module__.rpartition('.')[2]
         pages[str(REFERENCE / 'resources' / f'{name}.rst')] = resource_page(
             resource_type, cls)
+    pages[str(REFERENCE / 'messages.rst')] = messages_page()
     for path, template in templates.items():
         below = path.relative_to('templates').with_suffix('.rst')
         pages[str(REFERENCE / 'templates' / below)] = template_page(
@@ -117,7 +119,57 @@ def resource_page(resource_type, cls):
         heading('Attributes', '-'),
         *([entry(name, schema.description,
                  {'Type': (schema.type or 'any').lower()})
-           for name, schema in cls.attributes_schema.items()] or ['None.']))
+           for name, schema in cls.attributes_schema.items()] or ['None.']),
+        *results(cls))
+
+
+def results(cls):
+    """What a resource can be told by a signal, if it takes any."""
+    if not hasattr(cls, 'handle_signal'):
+        return []
+    # Not in sys.modules, as Heat has loaded it.
+    signals = cls.handle_signal.__globals__['_signals']
+    return [heading('Results', '-'),
+            *(entry(name, description, {})
+              for name, description in signals.RESULTS.items())]
+
+
+def messages_page():
+    parts = []
+    for path in sorted(REPO.glob('heat_plugins/*.py')):
+        tree = ast.parse(path.read_text())
+        messages = list(messages_of(tree))
+        if messages:
+            title = ast.get_docstring(tree).splitlines()[0].rstrip('.')
+            parts += [heading(title, '-'),
+                      *('\n'.join(wrapped(message, '* ', hang='  '))
+                        for message in messages)]
+    return page(
+        heading('Messages', '='),
+        paragraph('What the resources say when they refuse something, give '
+                  'up, or have heard from a guest. It is in the reason of a '
+                  'stack, a resource or an event; a signal that is refused '
+                  'leaves the same words in the log of heat-engine.'),
+        *parts)
+
+
+def messages_of(tree):
+    """The sentences that the functions of a module say to people."""
+    calls = [call for function in ast.walk(tree)
+             if isinstance(function, ast.FunctionDef)
+             for call in ast.walk(function) if isinstance(call, ast.Call)]
+    for call in calls:
+        speaker = getattr(call.func, 'attr', getattr(call.func, 'id', ''))
+        if speaker not in ('_', 'Refused'):
+            continue
+        for node in ast.walk(call.args[0]):
+            # The fragments that are put together have few words.
+            if (isinstance(node, ast.Constant) and
+                    len(str(node.value).split()) > 3):
+                # "%(name)s" stands for a value of that name, "%s" for any.
+                yield re.sub(r'%(?:\((\w+)\))?[sd]',
+                             lambda match: f'<{match[1] or "value"}>',
+                             node.value)
 
 
 def property_facts(schema):
@@ -138,6 +190,10 @@ def allowed(constraint):
         return f'from {constraint.min} to {constraint.max}'
     if isinstance(constraint, constraints.AllowedValues):
         return ', '.join(literal(value) for value in constraint.allowed)
+    if isinstance(constraint, constraints.Length):
+        return f'from {constraint.min} to {constraint.max} characters'
+    if isinstance(constraint, constraints.AllowedPattern):
+        return f'what matches {literal(constraint.pattern)}'
     if isinstance(constraint, constraints.CustomConstraint):
         return f'known to the service, as {literal(constraint.name)}'
     # A new kind of constraint wants words of its own, not its repr.

@@ -42,6 +42,9 @@ class Service(base.Service):
                     'heat_domain_admin'),
                 'auth_encryption_key': self.cloud.secret('heat-encryption'),
                 'region_name_for_services': cloud.REGION,
+                # Off by default, and operators do switch them on.
+                'enable_stack_abandon': True,
+                'enable_stack_adopt': True,
             },
             'heat_api': {'bind_host': self.cloud.address, 'bind_port': PORT,
                          'workers': 1},

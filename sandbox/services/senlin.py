@@ -27,6 +27,9 @@ class Service(base.Service):
                 'transport_url': 'fake://',
                 'default_region_name': cloud.REGION,
                 'host': 'sandbox',
+                # An engine counts as dead after 2.2 times this long, and a
+                # new one looks for dead ones five times only.
+                'periodic_interval': 5,
             },
             'senlin_api': {'bind_host': self.cloud.address,
                            'bind_port': PORT, 'workers': 0,

@@ -2,6 +2,7 @@
 
 """What a tenant does with the local cloud, in the words of the tests."""
 
+import collections
 import json
 import pathlib
 import time
@@ -11,6 +12,7 @@ from heatclient import client as heat_client
 from heatclient.common import template_utils
 from heatclient import exc as heat_exceptions
 import requests
+import yaml
 
 from sandbox import bootstrap
 from sandbox import clients
@@ -35,6 +37,11 @@ def wait_for(what, condition, patience=PATIENCE):
         time.sleep(0.2)
 
 
+def read(path):
+    """Return a template as a dict, for a test that changes it."""
+    return yaml.safe_load(path.read_text())
+
+
 class Tenant:
     """A project of the local cloud."""
 
@@ -46,12 +53,19 @@ class Tenant:
             endpoint_type='public', service_type='orchestration')
         self._stacks = []
 
+    def sign_in_again(self):
+        """See the catalogue as it is now: it comes with the token."""
+        self.connection.session.invalidate()
+
     # Stacks
 
     def create_stack(self, template, wait=True, timeout_mins=10,
                      environments=(), **parameters):
-        """Create a stack and return it, complete."""
-        files, body = template_utils.get_template_contents(str(template))
+        """Create a stack from a file or a dict and return it, complete."""
+        if isinstance(template, dict):
+            files, body = {}, template
+        else:
+            files, body = template_utils.get_template_contents(str(template))
         env_files, environment = (
             template_utils.process_multiple_environments_and_files(
                 [str(path) for path in environments]))
@@ -63,6 +77,17 @@ class Tenant:
         self._stacks.append(stack)
         if wait:
             stack.wait('CREATE_COMPLETE')
+        return stack
+
+    def adopt_stack(self, document):
+        """Make a stack of what an abandoned one has left."""
+        adopted = self.heat.stacks.create(
+            stack_name='test-' + uuid.uuid4().hex[:8],
+            adopt_stack_data=json.dumps(document),
+            timeout_mins=10, disable_rollback=False)['stack']
+        stack = Stack(self, adopted['id'])
+        self._stacks.append(stack)
+        stack.wait('ADOPT_COMPLETE')
         return stack
 
     def create_silent(self, size=1, drain_timeout=60, wait=True, **options):
@@ -86,10 +111,9 @@ class Tenant:
     def delete_stacks(self):
         for stack in self._stacks:
             stack.start_delete()
-        for stack in self._stacks:
-            # Whatever a failed test left waiting may go.
-            wait_for('the deletion of %s' % stack.id,
-                     lambda s=stack: s.end_drains() or s.is_gone())
+        # All at once: a hook may be in another stack than its cluster.
+        wait_for('the deletion of the stacks', lambda: all([
+            stack.is_cleared() for stack in self._stacks]))
 
     # Servers and their guests
 
@@ -110,11 +134,32 @@ class Tenant:
         if folder.exists():
             (folder / 'release').touch()
 
+    def policies(self, hook=None):
+        """Senlin's policies of a hook, or all of the project."""
+        query = {'name': hook} if hook else {}
+        return list(self.connection.clustering.policies(**query))
+
+    def create_queue(self):
+        """A queue of the tenant's own; the test deletes it."""
+        name = 'queue-' + uuid.uuid4().hex[:8]
+        self._zaqar('PUT', '/v2/queues/' + name)
+        return name
+
+    def delete_queue(self, name):
+        self._zaqar('DELETE', '/v2/queues/' + name)
+
+    def queues(self):
+        """Names of the queues of the project."""
+        answer = self._zaqar('GET', '/v2/queues').json()
+        return {queue['name'] for queue in answer['queues']}
+
     def queue_exists(self, name):
-        answer = self.connection.session.get(
-            self.local.cloud.url(zaqar.PORT, '/v2/queues'),
+        return name in self.queues()
+
+    def _zaqar(self, method, path):
+        return self.connection.session.request(
+            self.local.cloud.url(zaqar.PORT, path), method,
             headers={'Client-ID': str(uuid.uuid4())})
-        return name in [q['name'] for q in answer.json()['queues']]
 
 
 class Stack:
@@ -123,10 +168,21 @@ class Stack:
     def __init__(self, project, stack_id):
         self.project = project
         self.id = stack_id
-        self._senlin = project.connection.clustering
+        self._begun = collections.Counter()
+
+    @property
+    def _senlin(self):
+        return self.project.connection.clustering
 
     def _show(self):
         return self.project.heat.stacks.get(self.id)
+
+    def status(self):
+        return self._show().stack_status
+
+    def why(self):
+        """What Heat says about the stack's status."""
+        return self._show().stack_status_reason
 
     def wait(self, status):
         def reached():
@@ -136,17 +192,74 @@ class Stack:
             return stack.stack_status == status
         wait_for('%s of %s' % (status, self.id), reached)
 
+    def end(self, action):
+        """Wait for the end of an action; return its (status, reason).
+
+        The first call is about the first time that the action was begun, the
+        second one about the second time.
+        """
+        self._begun[action] += 1
+
+        def ends():
+            events = [event for event in
+                      self.project.heat.events.list(self.id, sort_dir='asc')
+                      if event.physical_resource_id == self.id
+                      and event.resource_status.startswith(action)]
+            begins = [number for number, event in enumerate(events)
+                      if event.resource_status == action + '_IN_PROGRESS']
+            if len(begins) < self._begun[action]:
+                return []
+            return [event for event in
+                    events[begins[self._begun[action] - 1]:]
+                    if event.resource_status != action + '_IN_PROGRESS']
+        event = wait_for('the end of %s of %s' % (action, self.id), ends)[0]
+        return event.resource_status, event.resource_status_reason
+
+    def failure(self, action):
+        """Wait for an action to fail, and return the reason."""
+        status, reason = self.end(action)
+        assert status == action + '_FAILED', status
+        return reason
+
     def is_gone(self):
         try:
             return self._show().stack_status == 'DELETE_COMPLETE'
         except heat_exceptions.HTTPNotFound:
             return True
 
+    def update(self, wait=True, timeout_mins=None, **parameters):
+        """Update the stack with its template and, maybe, new parameters."""
+        options = {'timeout_mins': timeout_mins} if timeout_mins else {}
+        self.project.heat.stacks.update(
+            self.id, existing=True, parameters=parameters, **options)
+        if wait:
+            self.wait('UPDATE_COMPLETE')
+
+    def check(self):
+        """Let Heat look at what it has made, and return what is wrong."""
+        self.project.heat.actions.check(self.id)
+        status, reason = self.end('CHECK')
+        return None if status == 'CHECK_COMPLETE' else reason
+
     def start_delete(self):
         try:
             self.project.heat.stacks.delete(self.id)
         except heat_exceptions.HTTPNotFound:
             pass
+
+    def suspend(self):
+        self.project.heat.actions.suspend(self.id)
+        self.wait('SUSPEND_COMPLETE')
+
+    def resume(self):
+        self.project.heat.actions.resume(self.id)
+        self.wait('RESUME_COMPLETE')
+
+    def abandon(self):
+        """Leave everything behind, and return what an adoption takes."""
+        left = self.project.heat.stacks.abandon(self.id)
+        wait_for('the stack to be abandoned', self.is_gone)
+        return left
 
     def output(self, name):
         return self.project.heat.stacks.output_show(
@@ -155,11 +268,25 @@ class Stack:
     def resource(self, name):
         return self.project.heat.resources.get(self.id, name)
 
+    def status_of(self, name):
+        """Status of a resource, None if there is none."""
+        try:
+            return self.resource(name).resource_status
+        except heat_exceptions.HTTPNotFound:
+            return None
+
     def pending(self):
         """Return {server: token} of the drains that wait now."""
         hook = self.resource('hook')
         return {entry['server']: entry['lifecycle_action_token']
                 for entry in hook.attributes['pending'] or ()}
+
+    def wait_for_drains(self, number):
+        """Return {server: token} once so many drains wait."""
+        def reached():
+            pending = self.pending()
+            return len(pending) == number and pending
+        return wait_for('%d drains' % number, reached)
 
     def agent_config(self):
         return json.loads(self.resource('hook').attributes['agent_config'])
@@ -168,11 +295,15 @@ class Stack:
         return [e.resource_status_reason for e in
                 self.project.heat.events.list(self.id, resource_name=resource)]
 
-    def signal(self, body):
-        """Post to the hook's signal URL, as a guest would."""
+    def signal(self, body, url=None):
+        """Post to the hook's signal URL, as a guest would.
+
+        :param url: the URL, to spare a question for it.
+        """
         data = body if isinstance(body, bytes) else json.dumps(body)
         return requests.post(
-            self.agent_config()['signal_url'], data=data, timeout=30,
+            url or self.agent_config()['signal_url'], data=data,
+            timeout=PATIENCE,
             headers={'Content-Type': 'application/json'})
 
     # The cluster
@@ -184,18 +315,71 @@ class Stack:
     def cluster(self):
         return self._senlin.get_cluster(self.cluster_id)
 
+    def nodes(self):
+        """Return {server: node} of the cluster."""
+        return {node.physical_id: node for node in
+                self._senlin.nodes(cluster_id=self.cluster_id)}
+
     def members(self):
         """IDs of the servers in the cluster."""
-        return {node.physical_id for node in
-                self._senlin.nodes(cluster_id=self.cluster_id)}
+        return set(self.nodes())
 
     def scale_in(self, count=1):
         """Ask for a scale-in and return the ID of Senlin's action."""
-        return self._senlin.scale_in_cluster(
+        # While the action before is still letting go, there is none.
+        return wait_for('Senlin to take the scale-in', lambda: (
+            self._senlin.scale_in_cluster(
+                self.cluster_id, count=count).get('action')))
+
+    def let_go(self, server):
+        """Answer for a guest without an agent, and see its server go."""
+        token = self.pending()[server]
+        assert self.signal({'lifecycle_action_token': token}).ok
+        wait_for('the deletion',
+                 lambda: server not in self.project.servers())
+
+    def scale_out(self, count=1):
+        return self._senlin.scale_out_cluster(
             self.cluster_id, count=count)['action']
 
     def action(self, action_id):
         return self._senlin.get_action(action_id)
+
+    def is_over(self, action_id):
+        """Whether Senlin has done all of an action."""
+        action = self.action(action_id)
+        assert action.status not in ('FAILED', 'CANCELLED'), (
+            action.status_reason)
+        return action.status == 'SUCCEEDED'
+
+    def hook_of(self, action_id):
+        """The hook that a scale-in goes by; by now a member waits for it."""
+        wait_for('the drain', lambda: 'WAITING_LIFECYCLE_COMPLETION' in {
+            self.action(child).status
+            for child in self.action(action_id).depends_on or ()})
+        # openstacksdk leaves out the data of an action.
+        answer = self._senlin.get('/actions/%s' % action_id)
+        return answer.json()['action']['data']['hooks']
+
+    def bindings(self, cluster_id=None):
+        """IDs of the policies that are on the cluster."""
+        return {binding.policy_id for binding in
+                self._senlin.cluster_policies(cluster_id or self.cluster_id)}
+
+    def policies(self):
+        """Return {ID: properties} of the policies that carry the hook."""
+        return {policy.id: policy.spec['properties']
+                for policy in self._senlin.policies(
+                    name=self.resource('hook').physical_resource_id)}
+
+    def is_cleared(self):
+        """Whether the stack is gone; what a test left waiting may go."""
+        self.end_drains()
+        if self.is_gone():
+            return True
+        if self.status() == 'DELETE_FAILED':
+            self.start_delete()
+        return False
 
     def end_drains(self):
         """Answer for every guest, whether it has an agent or not."""

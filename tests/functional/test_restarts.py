@@ -44,3 +44,106 @@ def test_stack_delete_is_finished_by_a_second_one(local, project):
     project.release(server)
     tenant.wait_for('the stack to be gone', stack.is_gone)
     assert server not in project.servers()
+
+
+def test_create_update_and_delete_are_repeated_after_a_dead_heat(
+        local, project):
+    """A stack that can neither be finished nor deleted."""
+    def die(resource, status):
+        """Kill Heat as soon as a resource has reached a status."""
+        tenant.wait_for('%s of %s' % (status, resource), lambda: (
+            (stack.status_of(resource) or status).endswith(status)))
+        local.kill('heat')
+        local.start('heat')
+
+    stack = project.create_silent(size=0, wait=False)
+    die('hook', 'IN_PROGRESS')
+    stack.update(wait=False)
+    die('hook', 'COMPLETE')
+    stack.update(wait=False)
+    die('drained', 'IN_PROGRESS')
+    stack.update(wait=False)
+    stack.wait('UPDATE_COMPLETE')
+    hook = stack.resource('hook').physical_resource_id
+    [policy] = project.policies(hook)
+    senlin = project.connection.clustering
+    [binding] = senlin.cluster_policies(stack.cluster_id)
+    assert policy.id == binding.policy_id
+    assert [hook] == [queue for queue in project.queues() if queue == hook]
+
+    for policies in (1, 2):
+        # In the swap the cluster has both policies, the hook at least one.
+        stack.update(drain_timeout=50, wait=False)
+        tenant.wait_for('the update', lambda n=policies: (
+            stack.status_of('hook') == 'UPDATE_IN_PROGRESS'
+            and len(project.policies(hook)) >= n))
+        local.kill('heat')
+        local.start('heat')
+    assert list(senlin.cluster_policies(stack.cluster_id))
+    stack.update(drain_timeout=50, wait=False)
+    stack.wait('UPDATE_COMPLETE')
+    [policy] = project.policies(hook)
+    assert 50 == policy.spec['properties']['hooks']['timeout']
+    [binding] = senlin.cluster_policies(stack.cluster_id)
+    assert policy.id == binding.policy_id
+
+    for resource in ('drained', 'hook'):
+        stack.start_delete()
+        die(resource, 'IN_PROGRESS')
+    stack.start_delete()
+    tenant.wait_for('the stack to be gone', stack.is_gone)
+    assert not project.policies(hook)
+    assert not project.queue_exists(hook)
+
+
+def test_dead_senlin_cuts_no_session(local, project, engine_log):
+    """What Senlin leaves behind would delete a server, or keep the stack."""
+    stack = project.create_silent(size=1, drain_timeout=tenant.PATIENCE)
+    [server] = stack.members()
+
+    stack.start_delete()
+    [first] = tenant.wait_for('the drain',
+                              lambda: list(stack.pending().values()))
+    local.kill('senlin')
+    local.start('senlin')
+
+    # Senlin fails the actions of its dead engine, and the drain begins anew.
+    [second] = tenant.wait_for('another drain', lambda: [
+        token for token in stack.pending().values() if token != first])
+    assert 'ACTIVE' == project.servers()[server]
+    assert 'begun anew' in engine_log()
+
+    stack.signal({'lifecycle_action_token': second})
+    tenant.wait_for('the stack to be gone', stack.is_gone)
+    assert server not in project.servers()
+
+
+def test_drain_that_ends_while_senlin_is_dead(local, project):
+    """The server would wait for its whole timeout, and nobody know why."""
+    stack = project.create_gated(size=2)
+    before = stack.members()
+
+    stack.scale_in()
+    [victim] = tenant.wait_for(
+        'a drain', lambda: [s for s in before if project.is_draining(s)])
+    local.kill('senlin')
+    project.release(victim)
+    log = project.guest(victim) / 'var/log/drain-agent.log'
+    tenant.wait_for('the signal', lambda: 'CONTINUE' in log.read_text())
+    assert 'ACTIVE' == project.servers()[victim]
+    local.start('senlin')
+
+    tenant.wait_for('the deletion', lambda: victim not in project.servers())
+    [other] = before - {victim}
+    assert {other: 'ACTIVE'} == project.servers()
+
+    # Nothing runs in the cluster now, and Senlin dies again.
+    tenant.wait_for('the cluster to be idle', lambda: not list(
+        project.connection.clustering.actions(
+            target_id=stack.cluster_id, status='RUNNING')))
+    local.kill('senlin')
+    local.start('senlin')
+    stack.scale_in()
+    tenant.wait_for('the drain', lambda: project.is_draining(other))
+    project.release(other)
+    tenant.wait_for('the deletion', lambda: other not in project.servers())

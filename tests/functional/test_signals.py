@@ -2,6 +2,7 @@
 
 """Who may end a drain: the guest of this hook, once, and nobody else."""
 
+from concurrent import futures
 import uuid
 
 import pytest
@@ -11,62 +12,97 @@ from tests.functional import tenant
 
 @pytest.fixture(scope='module')
 def ours(project):
-    return project.create_silent(size=2, drain_timeout=100)
+    return project.create_silent(size=3, drain_timeout=150)
 
 
 @pytest.fixture(scope='module')
 def theirs(project):
-    return project.create_silent(size=1, drain_timeout=100)
+    return project.create_silent(size=1, drain_timeout=150)
+
+
+@pytest.fixture(scope='module')
+def strangers(local):
+    """A stack in another project."""
+    other = tenant.Tenant(local, 'sandbox-other')
+    yield other.create_silent(size=1, drain_timeout=150)
+    other.delete_stacks()
 
 
 def test_foreign_and_forged_tokens_are_refused(project, ours, theirs,
-                                               engine_log):
+                                               strangers, engine_log):
     """Anybody with a signal URL could end the drains of all others."""
     theirs.scale_in()
-    [(server, token)] = tenant.wait_for(
-        'the drain', lambda: list(theirs.pending().items()))
+    strangers.scale_in()
+    [(server, token)] = theirs.wait_for_drains(1).items()
+    [elsewhere] = strangers.wait_for_drains(1).values()
 
-    for body in ({'lifecycle_action_token': token},
-                 {'lifecycle_action_token': str(uuid.uuid4())},
-                 {'lifecycle_action_token': 'x' * 5000},
-                 {'lifecycle_action_token': token,
-                  'lifecycle_action_result': 'ABANDON'},
-                 {}, [], 'text', 17, None):
+    bodies = [{'lifecycle_action_token': token},
+              {'lifecycle_action_token': token,
+               'lifecycle_action_result': 'ROLLBACK'},
+              {'lifecycle_action_token': elsewhere},
+              {'lifecycle_action_token': str(uuid.uuid4())},
+              {'lifecycle_action_token': 'x' * 5000},
+              {'lifecycle_action_token': token,
+               'lifecycle_action_result': 'ABANDON'},
+              {}, [], 'text', 17, None]
+    for body in bodies:
         ours.signal(body)
-    refusals = tenant.wait_for('the refusals', lambda: [
-        line for line in engine_log().splitlines()
-        if 'signal refused' in line][7:])
+    tenant.wait_for('the refusals', lambda: (
+        engine_log().count('signal refused') == len(bodies)))
 
-    assert refusals
     assert 'Traceback' not in engine_log()
     assert {server: token} == theirs.pending()
+    assert [elsewhere] == list(strangers.pending().values())
     assert 'ACTIVE' == project.servers()[server]
     assert any('belongs to no cluster with this hook' in event
                for event in ours.events('hook'))
 
-    # Heat's own API refuses this one, and logs that with a traceback.
+    # Heat's own API refuses these two, and logs the first with a traceback.
     assert not ours.signal(b'{"not json').ok
+    assert not ours.signal({'lifecycle_action_token': token,
+                            'reason': 'x' * 2 ** 20}).ok
 
     theirs.signal({'lifecycle_action_token': token})
+    strangers.signal({'lifecycle_action_token': elsewhere})
     tenant.wait_for('the deletion', lambda: server not in project.servers())
 
 
-def test_signal_that_comes_twice_is_harmless(project, ours, engine_log):
+def test_fifty_copies_of_a_signal_do_what_one_does(project, ours, engine_log):
     """An agent repeats a signal whose answer it has not seen."""
     ours.scale_in()
-    [(server, token)] = tenant.wait_for(
-        'the drain', lambda: list(ours.pending().items()))
-    [other] = ours.members() - {server}
+    [(server, token)] = ours.wait_for_drains(1).items()
+    others = ours.members() - {server}
 
-    for _time in range(5):
-        assert ours.signal({'lifecycle_action_token': token,
-                            'reason': 'all done'}).ok
+    with futures.ThreadPoolExecutor(10) as pool:
+        answers = list(pool.map(ours.signal, [
+            {'lifecycle_action_token': token, 'reason': 'all done'}] * 50))
+    assert all(answer.ok for answer in answers)
     tenant.wait_for('the deletion', lambda: server not in project.servers())
+    # And one that comes too late.
     assert ours.signal({'lifecycle_action_token': token}).ok
 
-    assert 'ACTIVE' == project.servers()[other]
+    assert {s: 'ACTIVE' for s in others} == project.servers()
     assert 'Traceback' not in engine_log()
     assert 1 == sum('all done' in event for event in ours.events('hook'))
+
+
+def test_a_thousand_signals_at_once_lose_none(project, ours, engine_log):
+    """The one that counts would be lost among those that do not."""
+    ours.scale_in()
+    [(server, token)] = ours.wait_for_drains(1).items()
+    bodies = [{'lifecycle_action_token': str(uuid.uuid4())}
+              for _number in range(1000)]
+    bodies.insert(500, {'lifecycle_action_token': token})
+
+    with futures.ThreadPoolExecutor(100) as pool:
+        url = ours.agent_config()['signal_url']
+        answers = list(pool.map(lambda body: ours.signal(body, url), bodies))
+
+    assert {200} == {answer.status_code for answer in answers}
+    tenant.wait_for('the deletion', lambda: server not in project.servers())
+    tenant.wait_for('the refusals', lambda: (
+        engine_log().count('signal refused') == 1000))
+    assert 'Traceback' not in engine_log()
 
 
 def test_no_secret_reaches_the_log_or_an_event(local, ours):

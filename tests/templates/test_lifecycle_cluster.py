@@ -201,8 +201,7 @@ def test_alarms_call_their_own_receivers(heat):
 
 @pytest.mark.parametrize('parameter', ['image', 'flavor', 'network',
                                        'security_groups', 'key_name',
-                                       'user_data', 'drain_timeout',
-                                       'criteria'])
+                                       'user_data', 'drain_timeout'])
 def test_servers_are_not_changed_under_their_sessions(heat, parameter):
     """An update that Senlin does by rebuilding servers is refused."""
     before = heat.stack(library.CLUSTER)

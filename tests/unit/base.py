@@ -2,6 +2,7 @@
 
 """The only file that knows Heat's private test helpers."""
 
+import datetime
 import json
 import logging
 import pathlib
@@ -9,6 +10,8 @@ import sys
 
 import fixtures
 from oslo_config import cfg
+from oslo_utils import fixture as time_fixture
+from oslo_utils import timeutils
 
 REPO = pathlib.Path(__file__).resolve().parents[2]
 
@@ -33,6 +36,7 @@ from heat.engine import resources  # noqa: E402
 from heat.engine import scheduler  # noqa: E402
 from heat.engine import stack as engine_stack  # noqa: E402
 from heat.engine import template  # noqa: E402
+from heat.objects import event as event_objects  # noqa: E402
 from heat.objects import resource as resource_objects  # noqa: E402
 from heat.tests import common  # noqa: E402
 from heat.tests import utils  # noqa: E402
@@ -44,6 +48,8 @@ HeatError = exception.Error
 ResourceFailure = exception.ResourceFailure
 StackValidationFailed = exception.StackValidationFailed
 PollDelay = resource.PollDelay
+UpdateReplace = resource.UpdateReplace
+NoActionRequired = resource.NoActionRequired
 
 
 def contract(name):
@@ -55,7 +61,7 @@ class PluginTestCase(common.HeatTestCase):
     def setUp(self):
         super().setUp()
         # A poll that never ends must fail the test, not hang the run.
-        self.useFixture(fixtures.Timeout(10, gentle=True))
+        self.useFixture(fixtures.Timeout(60, gentle=True))
         # Names such as images and queues are checked against live services.
         self.patchobject(constraints.CustomConstraint, 'validate')
         # A resource holds its stack by a weak reference only.
@@ -77,6 +83,11 @@ class PluginTestCase(common.HeatTestCase):
     def plugin_class(resource_type):
         return resources.global_env().get_class(resource_type)
 
+    @staticmethod
+    def plugin_module(name):
+        resources.global_env()
+        return getattr(sys.modules['heat.engine.plugins'], name)
+
 
 class ServiceTestCase(PluginTestCase):
     """Resources run by Heat's engine, with the services faked at their API.
@@ -87,23 +98,72 @@ class ServiceTestCase(PluginTestCase):
 
     def setUp(self):
         super().setUp()
+        self.clock = self.useFixture(time_fixture.TimeFixture(
+            datetime.datetime(2024, 5, 1, 12, 0, 31)))
+        self.time = fakes.Clock(self.clock)
+        for name in ('_wait', 'lifecycle_hook'):
+            self.patchobject(self.plugin_module(name), 'time',
+                             new=self.time)
         # What the services were asked to change, in that order.
-        self.journal = []
+        self.journal = fakes.Journal()
         self.senlin = self.useFixture(fakes.Senlin(self.journal))
         self.patchobject(senlin_plugin.SenlinClientPlugin, '_create',
                          side_effect=self.senlin.client)
         self.zaqar = fakes.Zaqar(self.journal)
         self.patchobject(zaqar_plugin.ZaqarClientPlugin, '_create',
-                         return_value=self.zaqar)
+                         side_effect=self.zaqar.client)
         self.patchobject(zaqar_plugin.ZaqarClientPlugin, 'url_for',
                          side_effect=self.zaqar.url_for)
         self.stub_keystoneclient(fake_client=_Keystone(self.journal))
         self.log = self.useFixture(
             fixtures.FakeLogger('heat.engine', level=logging.DEBUG))
 
-    def run_task(self, task):
+    def run_task(self, task, *args, **kwargs):
         """Run a life-cycle task of a resource to its end."""
-        scheduler.TaskRunner(task)()
+        scheduler.TaskRunner(task, *args, **kwargs)()
+
+    def update(self, rsrc, **values):
+        """Update a resource as a stack with these properties would."""
+        self.run_task(rsrc.update, self.changed(rsrc, **values))
+
+    @staticmethod
+    def changed(rsrc, **values):
+        return rsrc.t.freeze(properties=dict(rsrc.t._properties, **values))
+
+    def start_task(self, task, *args):
+        """Start a life-cycle task of a resource, to take it step by step."""
+        runner = scheduler.TaskRunner(task, *args)
+        runner.start()
+        return runner
+
+    def stand_still(self, runner):
+        """Look for a long time whether a task ends; it must not."""
+        for _i in range(60):
+            self.assertFalse(runner.step())
+
+    def dies(self, changes, task, *args, hears_of_the_last=True, **kwargs):
+        """Run a task in an engine that dies when it has changed so much.
+
+        :returns: whether it died; if not, the task needs fewer changes.
+        """
+        self.journal.alive_for = changes
+        self.journal.hears_of_the_last = hears_of_the_last
+        try:
+            task(*args, **kwargs)
+        except SystemExit:
+            return True
+        finally:
+            self.journal.alive_for = None
+        return False
+
+    def outage(self, seconds, answer=500, after=0):
+        """What Senlin answers when it goes away after so many requests."""
+        for _i in range(after):
+            yield None
+        end = timeutils.utcnow() + datetime.timedelta(seconds=seconds)
+        while timeutils.utcnow() < end:
+            self.clock.advance_time_seconds(3)
+            yield answer
 
     def reload(self, rsrc):
         """Return the resource as an engine that was just started finds it."""
@@ -125,6 +185,14 @@ class ServiceTestCase(PluginTestCase):
             rsrc.context, twin_id, stack.current_traversal, True, {})
         self._stacks += [_stack, owner]
         return twin
+
+    def events(self, rsrc):
+        """What the tenant reads about the signals of a resource."""
+        events = event_objects.Event.get_all_by_stack(rsrc.context,
+                                                      rsrc.stack.id)
+        return [event.resource_status_reason
+                for event in sorted(events, key=lambda event: event.id)
+                if event.resource_action == 'SIGNAL']
 
     def warnings(self):
         """The lines that an operator sees at the level of warnings."""
@@ -150,3 +218,9 @@ class _Keystone(fake_keystoneclient.FakeKeystoneClient):
     def delete_stack_domain_user_keypair(self, **kwargs):
         self._journal.append('delete keypair')
         super().delete_stack_domain_user_keypair(**kwargs)
+
+    def enable_stack_domain_user(self, **kwargs):
+        self._journal.append('enable user')
+
+    def disable_stack_domain_user(self, **kwargs):
+        self._journal.append('disable user')

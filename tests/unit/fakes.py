@@ -6,29 +6,64 @@ They behave as read in Senlin 16.0.0 and python-zaqarclient; the functional
 tests meet the real ones.
 """
 
+import collections.abc
 import itertools
 import re
+from unittest import mock
 from urllib import parse
 import uuid
 
 import fixtures
+from keystoneauth1 import access
+from keystoneauth1 import fixture as ksa_fixture
+from keystoneauth1.identity import access as access_plugin
+from keystoneauth1 import session
+from openstack.config import cloud_region
 from openstack import connection
 import requests_mock
 from requests_mock.contrib import fixture as requests_mock_fixture
 from zaqarclient.transport import errors as zaqar_errors
 
 # Not one that Heat or openstacksdk would ever ask for by themselves.
-ENDPOINT = 'http://senlin.example.com/v1'
+ENDPOINT = 'http://senlin.example.com'
 
 WAITING = 'WAITING_LIFECYCLE_COMPLETION'
 DELETION_POLICY = 'senlin.policy.deletion-1.1'
+
+# What an action that does its work comes to.
+_DONE = ('SUCCEEDED',)
+_NOT_YET = None
+_FINISHED = ('SUCCEEDED', 'FAILED', 'CANCELLED')
+
+
+class Journal(list):
+    """What the services were asked to change, in that order.
+
+    The engine can be made to die when it has changed so many things: before
+    the next change, or after the last one and before it hears of it.
+    """
+
+    alive_for = None
+    hears_of_the_last = True
+
+    def append(self, entry):
+        if self.alive_for == 0:
+            raise SystemExit
+        if self.alive_for is not None:
+            self.alive_for -= 1
+        super().append(entry)
+
+    def answered(self):
+        if self.alive_for == 0 and not self.hears_of_the_last:
+            raise SystemExit
 
 
 class Senlin(fixtures.Fixture):
     """One project's Senlin, behind the HTTP that openstacksdk speaks.
 
-    Actions of a cluster do their work when their status is asked for, one
-    step each time, so that a task which polls comes to an end.
+    Actions of a cluster do their work when somebody asks for one or is
+    refused because of one, a step each time, so that a task which polls comes
+    to an end.
     """
 
     def __init__(self, journal):
@@ -38,36 +73,60 @@ class Senlin(fixtures.Fixture):
         self.nodes = {}
         self.actions = {}
         self.bindings = []
-        # Tokens that a guest answers as soon as somebody looks.
+        # A guest answers as soon as somebody looks.
         self.guests_answer = True
         # An action that holds the lock of a cluster.
         self.locks = {}
         # What the next actions of a kind end with, instead of success.
         self.outcomes = {}
-        # Raised by the transport instead of an answer.
+        # Raised by the transport, or the status of every answer; or an
+        # iterator with one of these, or None, for each request.
         self.down = None
+        # Whether Keystone's catalogue knows it.
+        self.in_catalogue = True
+        # What it was asked for, in that order.
+        self.requests = []
+        # Clusters that had members when their last binding went.
+        self.unguarded = []
+        # Called with each request, before and after it takes effect; may
+        # return a status to be answered after all.
+        self.before = self.after = lambda request: None
+        self._clock = itertools.count()
 
     def _setUp(self):
         http = self.useFixture(requests_mock_fixture.Fixture())
         http.register_uri(requests_mock.ANY,
                           re.compile('^' + re.escape(ENDPOINT)),
                           json=self._answer)
+        # It repeats what was refused, half a second later.
+        self.useFixture(fixtures.MonkeyPatch('keystoneauth1.session.time',
+                                             mock.Mock()))
 
     # What a test arranges.
 
     def client(self, version=None):
-        return connection.Connection(
-            auth_type='none', endpoint=ENDPOINT, clustering_api_version='1',
-            clustering_endpoint_override=ENDPOINT).clustering
+        """Return a new client, made in the way that Heat makes it."""
+        token = ksa_fixture.V3Token()
+        token.set_project_scope()
+        service = token.add_service(
+            'clustering' if self.in_catalogue else 'compute')
+        service.add_standard_endpoints(public=ENDPOINT)
+        auth = access_plugin.AccessInfoPlugin(
+            access.create(body=token, auth_token='token'))
+        config = cloud_region.from_session(
+            session.Session(auth), name='local', clustering_api_version='1')
+        return connection.Connection(config=config).clustering
 
-    def add_cluster(self, size=2, timeout=3600):
+    def add_cluster(self, size=2, timeout=3600, min_size=0):
         cluster_id = _uuid()
         self.clusters[cluster_id] = {
-            'id': cluster_id, 'name': 'web', 'timeout': timeout}
+            'id': cluster_id, 'name': 'web', 'timeout': timeout,
+            'desired_capacity': size, 'min_size': min_size}
         for _i in range(size):
             node_id = _uuid()
-            self.nodes[node_id] = {'id': node_id, 'cluster_id': cluster_id,
-                                   'physical_id': _uuid()}
+            self.nodes[node_id] = {
+                'id': node_id, 'name': 'node-%s' % node_id[:8],
+                'cluster_id': cluster_id, 'physical_id': _uuid()}
         return cluster_id
 
     def remove_cluster(self, cluster_id):
@@ -80,19 +139,41 @@ class Senlin(fixtures.Fixture):
         kind, _dash, version = type_.rpartition('-')
         self.policies[policy_id] = {
             'id': policy_id, 'name': name, 'type': type_,
+            'created_at': '2024-05-01T12:00:%02dZ' % next(self._clock),
             'spec': {'type': kind, 'version': version,
                      'properties': properties}}
         return policy_id
 
-    def add_hook_policy(self, timeout=300):
-        return self.add_policy(hooks={
-            'type': 'zaqar', 'timeout': timeout, 'params': {'queue': 'q'}})
+    def add_hook_policy(self, name=None, timeout=300, type_=DELETION_POLICY):
+        """Make the policy of a hook, and a name for the hook if it has none.
+
+        A hook goes by its name, and so do its policies.
+        """
+        return self.add_policy(
+            name or 'lifecycle-hook-%s' % _uuid(), type_,
+            hooks={'type': 'zaqar', 'timeout': timeout,
+                   'params': {'queue': 'q'}})
+
+    def add_hook(self, timeout=300):
+        """Make a hook and return its name."""
+        return self.policies[self.add_hook_policy(timeout=timeout)]['name']
+
+    def policies_of(self, hook):
+        return [p for p in self.policies.values() if p['name'] == hook]
 
     def bind(self, cluster_id, policy_id, enabled=True):
         policy = self.policies[policy_id]
         self.bindings.append({
             'id': _uuid(), 'cluster_id': cluster_id, 'policy_id': policy_id,
-            'policy_type': policy['type'], 'enabled': enabled})
+            'policy_type': policy['type'], 'policy_name': policy['name'],
+            'enabled': enabled})
+
+    def bind_hook(self, cluster_id, hook, **kwargs):
+        policy, = self.policies_of(hook)
+        self.bind(cluster_id, policy['id'], **kwargs)
+
+    def bindings_of(self, cluster_id):
+        return [b for b in self.bindings if b['cluster_id'] == cluster_id]
 
     def nodes_of(self, cluster_id):
         return [n['id'] for n in self.nodes.values()
@@ -102,20 +183,39 @@ class Senlin(fixtures.Fixture):
         action_id = _uuid()
         self.actions[action_id] = dict({
             'id': action_id, 'action': action, 'target': target,
-            'status': status, 'status_reason': '',
+            'status': status, 'status_reason': '', 'depends_on': [],
             'created_at': '2024-05-01T12:00:00Z'}, **extra)
         return action_id
 
-    def wait_for_guest(self, cluster_id, index=0):
+    def wait_for_guest(self, cluster_id, index=0, kind='NODE_DELETE'):
         """Let one member of a cluster wait for its guest, as a drain does."""
         node_id = self.nodes_of(cluster_id)[index]
-        return self.add_action('NODE_DELETE', node_id, WAITING)
+        return self.add_action(kind, node_id, WAITING)
+
+    def scale_in(self, cluster_id, count=1, kind='NODE_DELETE'):
+        """Let members of a cluster drain, and return their tokens."""
+        action_id = self.add_action('CLUSTER_SCALE_IN', cluster_id,
+                                    inputs={'count': count}, kind=kind)
+        self._work(action_id)
+        return list(self.actions[action_id]['depends_on'])
 
     def status(self, action_id):
         return self.actions[action_id]['status']
 
     def end(self, action_id, status='SUCCEEDED', reason=''):
-        self.actions[action_id].update(status=status, status_reason=reason)
+        """End an action, and tell the one that waits for it."""
+        action = self.actions[action_id]
+        action.update(status=status, status_reason=reason)
+        if status not in _FINISHED:
+            return
+        if action['action'] == 'NODE_DELETE' and status == 'SUCCEEDED':
+            self.nodes.pop(action['target'], None)
+        for parent in self.actions.values():
+            if action_id in parent['depends_on']:
+                parent['depends_on'].remove(action_id)
+                # At once, whatever the other children do.
+                if status != 'SUCCEEDED' and parent['status'] == 'WAITING':
+                    parent.update(status=status, status_reason=reason)
 
     def only_action(self, kind):
         found = [a for a in self.actions.values() if a['action'] == kind]
@@ -123,28 +223,47 @@ class Senlin(fixtures.Fixture):
             raise AssertionError('%d actions %s' % (len(found), kind))
         return found[0]['id']
 
+    def work(self):
+        """Let time pass."""
+        for action_id in list(self.actions):
+            self._work(action_id)
+
     # What openstacksdk sees.
 
     def _answer(self, request, context):
-        if self.down is not None:
-            raise self.down
         url = parse.urlparse(request.url)
-        path = url.path[len(parse.urlparse(ENDPOINT).path):].strip('/')
-        if not path:
-            return {'version': {
-                'id': 'v1', 'status': 'CURRENT', 'min_version': '1.0',
+        path = url.path.strip('/')
+        self.requests.append('%s /%s' % (request.method, path))
+        down = self.down
+        if isinstance(down, collections.abc.Iterator):
+            down = next(down, None)
+        if isinstance(down, int):
+            return self._error(context, down, 'no database')
+        if down is not None:
+            raise down
+        if path in ('', 'v1'):
+            return {'versions': [{
+                'id': '1.0', 'status': 'CURRENT', 'min_version': '1.0',
                 'max_version': '1.14',
-                'links': [{'rel': 'self', 'href': ENDPOINT}]}}
+                'links': [{'rel': 'self', 'href': '/v1/'}]}]}
         query = {k: v[-1] for k, v in parse.parse_qs(url.query).items()}
-        parts = path.split('/')
+        parts = path.split('/')[1:]
         assert all(parts), 'an empty name in %s' % request.url
         name = '_'.join([request.method.lower()] + parts[::2])
-        return getattr(self, '_' + name)(request, context, query,
-                                         *parts[1::2])
+        self.before(request)
+        answer = getattr(self, '_' + name)(request, context, query,
+                                           *parts[1::2])
+        lost = self.after(request)
+        if lost:
+            return self._error(context, lost, 'no answer')
+        if request.method != 'GET':
+            self.journal.answered()
+        return answer
 
     def _get_policies(self, request, context, query, policy_id=None):
         if policy_id is None:
-            return {'policies': [p for p in self.policies.values()
+            # In no order that a client could rely on.
+            return {'policies': [p for p in reversed(self.policies.values())
                                  if p['name'] == query.get('name')]}
         return self._one('policy', self.policies, policy_id, context)
 
@@ -167,18 +286,24 @@ class Senlin(fixtures.Fixture):
         del self.policies[policy_id]
         context.status_code = 204
 
-    def _get_clusters(self, request, context, query, cluster_id):
-        if cluster_id in self.clusters:
-            self.clusters[cluster_id]['nodes'] = self.nodes_of(cluster_id)
+    def _get_clusters(self, request, context, query, cluster_id=None):
+        for identity, cluster in self.clusters.items():
+            cluster['nodes'] = self.nodes_of(identity)
+        if cluster_id is None:
+            return {'clusters': list(self.clusters.values())}
+        for cluster in self.clusters.values():
+            if cluster['name'] == cluster_id:
+                return {'cluster': cluster}
         return self._one('cluster', self.clusters, cluster_id, context)
 
     def _get_clusters_policies(self, request, context, query, cluster_id):
         if cluster_id not in self.clusters:
             return self._error(context, 404, 'no cluster')
-        return {'cluster_policies': [b for b in self.bindings
-                                     if b['cluster_id'] == cluster_id]}
+        return {'cluster_policies': self.bindings_of(cluster_id)}
 
-    def _get_nodes(self, request, context, query, node_id):
+    def _get_nodes(self, request, context, query, node_id=None):
+        if node_id is None:
+            return {'nodes': list(self.nodes.values())}
         return self._one('node', self.nodes, node_id, context)
 
     def _get_actions(self, request, context, query, action_id=None):
@@ -189,12 +314,28 @@ class Senlin(fixtures.Fixture):
             self._work(action_id)
         return self._one('action', self.actions, action_id, context)
 
+    def _patch_actions(self, request, context, query, action_id):
+        refusal = self._version_refusal(request, context, '1.14')
+        if refusal:
+            return refusal
+        assert request.json() == {'action': {'status': 'CANCELLED'}}
+        if action_id not in self.actions:
+            return self._error(context, 404, 'no action')
+        if self.status(action_id) in _FINISHED:
+            return self._error(context, 409, 'cannot be cancelled')
+        self.journal.append('cancel %s' % action_id)
+        # One that runs goes on until it looks for its signals.
+        if self.status(action_id) in (WAITING, 'INIT'):
+            self.end(action_id, 'CANCELLED', 'Action execution cancelled')
+        context.status_code = 202
+        return {}
+
     def _post_clusters_actions(self, request, context, query, cluster_id):
         (verb, params), = request.json().items()
         if verb == 'complete_lifecycle':
-            version = request.headers.get('OpenStack-API-Version')
-            if version != 'clustering 1.9':
-                return self._error(context, 400, 'unknown at %s' % version)
+            refusal = self._version_refusal(request, context, '1.9')
+            if refusal:
+                return refusal
             # Senlin looks at the token alone.
             token = params['lifecycle_action_token']
             self.journal.append('complete %s' % token)
@@ -204,17 +345,49 @@ class Senlin(fixtures.Fixture):
             return {'action': token}
         if cluster_id not in self.clusters:
             return self._error(context, 404, 'no cluster')
+        refusal = getattr(self, '_refuse_' + verb)(cluster_id, **params)
+        if refusal:
+            return self._error(context, 400, refusal)
+        if self._is_locked(cluster_id):
+            self.work()
+            return self._error(context, 409, 'already locked')
         kind = 'CLUSTER_' + {'policy_attach': 'ATTACH_POLICY',
                              'policy_detach': 'DETACH_POLICY',
                              'resize': 'RESIZE'}[verb]
-        if cluster_id in self.locks or any(
-                a['target'] == cluster_id and a['status'] in ('READY',
-                                                              'WAITING')
-                for a in self.actions.values()):
-            return self._error(context, 409, 'already locked')
         self.journal.append(verb)
         context.status_code = 202
         return {'action': self.add_action(kind, cluster_id, inputs=params)}
+
+    def _refuse_policy_attach(self, cluster_id, policy_id, enabled):
+        if policy_id not in self.policies:
+            return 'The specified policy could not be found.'
+
+    def _refuse_policy_detach(self, cluster_id, policy_id):
+        if not any(b['policy_id'] == policy_id
+                   for b in self.bindings_of(cluster_id)):
+            return 'The policy is not attached to the specified cluster.'
+
+    def _refuse_resize(self, cluster_id, adjustment_type, number, strict,
+                       min_size=None):
+        wanted = number
+        if adjustment_type == 'CHANGE_IN_CAPACITY':
+            wanted += len(self.nodes_of(cluster_id))
+        if min_size is not None and wanted < min_size:
+            return 'The target capacity is less than the specified min_size.'
+        if strict and min_size is None and (
+                wanted < self.clusters[cluster_id]['min_size']):
+            return "The target capacity is less than the cluster's min_size."
+
+    def _is_locked(self, cluster_id):
+        return cluster_id in self.locks or any(
+            a['target'] == cluster_id and (a['status'] not in _FINISHED or
+                                           a['depends_on'])
+            for a in self.actions.values() if a['status'] != 'FAILED')
+
+    def _version_refusal(self, request, context, wanted):
+        version = request.headers.get('OpenStack-API-Version')
+        if version != 'clustering %s' % wanted:
+            return self._error(context, 400, 'unknown at %s' % version)
 
     def _one(self, key, table, identity, context):
         if identity not in table:
@@ -229,39 +402,71 @@ class Senlin(fixtures.Fixture):
 
     def _work(self, action_id):
         action = self.actions[action_id]
+        # Nobody looks after the children of one that failed.
+        orphans = action['status'] == 'FAILED'
+        for child in () if orphans else list(action['depends_on']):
+            if self.status(child) == WAITING and self.guests_answer:
+                self.end(child, 'READY')
+            self._work(child)
         if action['status'] not in ('READY', 'WAITING'):
             return
         kind = action['action']
         if self.outcomes.get(kind):
             self.end(action_id, *self.outcomes[kind].pop(0))
             return
-        cluster_id = action['target']
-        if kind == 'CLUSTER_ATTACH_POLICY':
-            self.bind(cluster_id, action['inputs']['policy_id'])
-        elif kind == 'CLUSTER_DETACH_POLICY':
-            self.bindings = [
-                b for b in self.bindings
-                if (b['cluster_id'], b['policy_id']) != (
-                    cluster_id, action['inputs']['policy_id'])]
-        elif kind == 'CLUSTER_RESIZE' and not self._drained(action):
-            return
-        elif kind.startswith('NODE_'):
-            self.nodes.pop(action['target'], None)
-        self.end(action_id)
+        work = getattr(self, '_work_' + kind.lower(), lambda action: _DONE)
+        outcome = work(action)
+        if outcome is not _NOT_YET:
+            self.end(action_id, *outcome)
 
-    def _drained(self, action):
-        """Drain each member through the hook, and say when all have gone."""
+    def _work_cluster_attach_policy(self, action):
+        policy = self.policies[action['inputs']['policy_id']]
+        for binding in self.bindings_of(action['target']):
+            if binding['policy_id'] == policy['id']:
+                return _DONE
+            if binding['policy_type'] == policy['type']:
+                return ('FAILED', 'Only one instance of policy type (%s) can '
+                        'be attached to a cluster' % policy['type'])
+        self.bind(action['target'], policy['id'])
+        return _DONE
+
+    def _work_cluster_detach_policy(self, action):
+        cluster_id = action['target']
+        self.bindings = [
+            b for b in self.bindings
+            if (b['cluster_id'], b['policy_id']) != (
+                cluster_id, action['inputs']['policy_id'])]
+        self._note_unguarded(cluster_id)
+        return _DONE
+
+    def _work_cluster_resize(self, action):
+        inputs = action['inputs']
+        members = len(self.nodes_of(action['target']))
+        wanted = inputs['number']
+        if inputs['adjustment_type'] == 'CHANGE_IN_CAPACITY':
+            wanted += members
+        if inputs.get('min_size') is not None:
+            self.clusters[action['target']]['min_size'] = inputs['min_size']
+        return self._drain(action, members - wanted)
+
+    def _work_cluster_scale_in(self, action):
+        return self._drain(action, action['inputs']['count'], action['kind'])
+
+    def _drain(self, action, count, kind='NODE_DELETE'):
+        """Drain members through the hook, and say when they have gone."""
+        cluster_id = action['target']
         if action['status'] == 'READY':
+            nodes = self.nodes_of(cluster_id)
+            self.clusters[cluster_id]['desired_capacity'] = len(nodes) - count
+            self._note_unguarded(cluster_id)
+            action['depends_on'] = [self.add_action(kind, node, WAITING)
+                                    for node in nodes[:count]]
             action['status'] = 'WAITING'
-            action['children'] = [
-                self.add_action('NODE_DELETE', node, WAITING)
-                for node in self.nodes_of(action['target'])]
-            return False
-        for child in action['children']:
-            if self.status(child) == WAITING and self.guests_answer:
-                self.end(child, 'READY')
-            self._work(child)
-        return all(self.status(c) == 'SUCCEEDED' for c in action['children'])
+        return _NOT_YET if action['depends_on'] else _DONE
+
+    def _note_unguarded(self, cluster_id):
+        if self.nodes_of(cluster_id) and not self.bindings_of(cluster_id):
+            self.unguarded.append(cluster_id)
 
 
 class Zaqar:
@@ -272,41 +477,77 @@ class Zaqar:
 
     def __init__(self, journal):
         self.journal = journal
-        self.queues = set()
+        self.existing = set()
         self.endpoint = self.PUBLIC
+        # Raised instead of an answer.
+        self.down = None
         self._counter = itertools.count(1)
+
+    def client(self, version=None):
+        self.answer()
+        return self
 
     def url_for(self, service_type, interface):
         assert (service_type, interface) == ('messaging', 'public')
         return self.endpoint
 
     def queue(self, name, auto_create=True, force_create=False):
+        self.answer()
         if force_create:
             self.journal.append('create queue')
-            self.queues.add(name)
+            self.existing.add(name)
         return _Queue(self, name)
+
+    def queues(self, **params):
+        self.answer()
+        return (_Queue(self, name) for name in sorted(self.existing)), None
+
+    def answer(self):
+        if self.down is not None:
+            raise self.down
 
 
 class _Queue:
     def __init__(self, zaqar, name):
         self._zaqar = zaqar
-        self._name = name
+        self.name = name
 
     def signed_url(self, paths=None, ttl_seconds=None, methods=None):
+        self._zaqar.answer()
         self._zaqar.journal.append('sign queue')
         # No two signatures are the same: the expiry is counted from now.
         number = next(self._zaqar._counter)
-        return {'paths': ['/v2/queues/%s/%s' % (self._name, path)
+        return {'paths': ['/v2/queues/%s/%s' % (self.name, path)
                           for path in paths],
                 'methods': methods, 'project': Zaqar.PROJECT,
                 'expires': '+%d seconds, call %d' % (ttl_seconds, number),
                 'signature': 'queue-secret-%d' % number}
 
     def delete(self):
-        if self._name not in self._zaqar.queues:
+        self._zaqar.answer()
+        if self.name not in self._zaqar.existing:
             raise zaqar_errors.ResourceNotFound()
         self._zaqar.journal.append('delete queue')
-        self._zaqar.queues.remove(self._name)
+        self._zaqar.existing.remove(self.name)
+
+
+class Clock:
+    """The module time, for who sleeps and looks how long that took."""
+
+    def __init__(self, fixture):
+        self._fixture = fixture
+        self.slept = 0
+        # Called after each sleep: what happens meanwhile.
+        self.meanwhile = lambda: None
+
+    def sleep(self, seconds):
+        self.slept += seconds
+        self._fixture.advance_time_seconds(seconds)
+        assert self.slept < 100000, 'a wait without an end'
+        self.meanwhile()
+
+    def monotonic(self):
+        return self.slept
 
 
 def _uuid():

@@ -1,8 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 
-from oslo_utils import fixture as time_fixture
+import itertools
+
+from keystoneauth1 import exceptions as ksa_exceptions
+from zaqarclient.transport import errors as zaqar_errors
 
 from tests.unit import base
+from tests.unit import fakes
 
 TEMPLATE = '''
 heat_template_version: wallaby
@@ -15,16 +19,25 @@ resources:
 '''
 
 LOCKED = ('FAILED', 'Failed in locking cluster.')
+NODE_LOST = ('FAILED', 'node lost')
 
 
 class _ConditionTestCase(base.ServiceTestCase):
 
     def setUp(self):
         super().setUp()
-        self.clock = self.useFixture(time_fixture.TimeFixture())
-        self.hook = self.senlin.add_hook_policy(timeout=300)
-        self.cluster = self.senlin.add_cluster(size=2)
+        self.start_over()
+
+    def start_over(self, size=2, **kwargs):
+        self.senlin.clusters.clear()
+        self.senlin.policies.clear()
+        self.senlin.bindings.clear()
+        self.senlin.nodes.clear()
+        self.senlin.actions.clear()
+        self.hook = self.senlin.add_hook(timeout=300)
+        self.cluster = self.senlin.add_cluster(size=size, **kwargs)
         self.make()
+        del self.journal[:]
 
     def make(self, timeout_mins=60, **values):
         values = dict({'hook': self.hook, 'cluster': self.cluster}, **values)
@@ -46,14 +59,38 @@ class _ConditionTestCase(base.ServiceTestCase):
         error = self.assertRaises(base.ResourceFailure, self.delete)
         return str(error)
 
-    def assertIsGuarded(self):
-        self.assertEqual([(self.cluster, self.hook)],
-                         [(b['cluster_id'], b['policy_id'])
-                          for b in self.senlin.bindings])
+    def assertIsGuarded(self, hook=None):
+        """The cluster has this hook, and no other, and was never without."""
+        self.assertEqual([hook or self.hook],
+                         [b['policy_name']
+                          for b in self.senlin.bindings_of(self.cluster)])
+        self.assertEqual([], self.senlin.unguarded)
 
-    def poll(self, condition, deadline):
-        self.assertRaises(base.PollDelay, condition.check_delete_complete,
-                          deadline)
+    def poll(self, check, wait):
+        self.assertRaises(base.PollDelay, check, wait)
+
+    def finish(self, check, wait):
+        for _i in range(50):
+            try:
+                return self.assertTrue(check(wait))
+            except base.PollDelay:
+                pass
+        self.fail('no end in sight')
+
+    def condition_started(self):
+        self.condition.store()
+        return self.condition.handle_create()
+
+    def deletion_started(self):
+        """Begin the deletion, up to the drain."""
+        wait = self.condition.handle_delete()
+        for _i in range(2):
+            self.poll(self.condition.check_delete_complete, wait)
+        return wait
+
+    def resizes(self):
+        return [a for a in self.senlin.actions.values()
+                if a['action'] == 'CLUSTER_RESIZE']
 
 
 class CreateTest(_ConditionTestCase):
@@ -64,12 +101,11 @@ class CreateTest(_ConditionTestCase):
 
         self.assertIsGuarded()
         self.assertTrue(self.senlin.bindings[0]['enabled'])
-        self.assertEqual(self.senlin.bindings[0]['id'],
-                         self.condition.FnGetRefId())
+        self.assertEqual(self.cluster, self.condition.FnGetRefId())
 
     def test_hook_that_is_on_already_is_left_alone(self):
         """Senlin would be asked for what it has done."""
-        self.senlin.bind(self.cluster, self.hook)
+        self.senlin.bind_hook(self.cluster, self.hook)
 
         self.create()
 
@@ -79,20 +115,13 @@ class CreateTest(_ConditionTestCase):
     def test_waits_for_the_lock_of_the_cluster(self):
         """A cluster that is still busy would fail the stack."""
         self.senlin.locks[self.cluster] = 'somebody'
-        deadline = self.condition_started()
+        runner = self.start_task(self.condition.create)
 
-        for _i in range(20):
-            self.assertRaises(base.PollDelay,
-                              self.condition.check_create_complete, deadline)
+        self.stand_still(runner)
         del self.senlin.locks[self.cluster]
-        self.assertRaises(base.PollDelay,
-                          self.condition.check_create_complete, deadline)
+        runner.run_to_completion()
 
-        self.assertTrue(self.condition.check_create_complete(deadline))
-
-    def condition_started(self):
-        self.condition.store()
-        return self.condition.handle_create()
+        self.assertIsGuarded()
 
     def test_lost_race_for_the_lock_is_run_again(self):
         """Senlin gives up after three tries; we have longer."""
@@ -113,34 +142,42 @@ class CreateTest(_ConditionTestCase):
         self.assertIn('CLUSTER_ATTACH_POLICY of cluster %s as FAILED: no such '
                       'thing' % self.cluster, message)
 
+    def test_cancel_by_somebody_is_told(self):
+        """The stack would wait for a hook that never comes."""
+        self.senlin.outcomes['CLUSTER_ATTACH_POLICY'] = [
+            ('CANCELLED', 'by hand')]
+
+        self.assertIn('as CANCELLED: by hand', self.create_fails())
+
     def test_wait_has_an_end(self):
         """The stack would end with "Timed out" and nothing else."""
         self.senlin.locks[self.cluster] = 'somebody'
-        deadline = self.condition_started()
+        wait = self.condition_started()
         self.clock.advance_time_seconds(3600 - 10 - 1)
-        self.assertRaises(base.PollDelay,
-                          self.condition.check_create_complete, deadline)
+        self.poll(self.condition.check_create_complete, wait)
         self.clock.advance_time_seconds(1)
 
         error = self.assertRaises(
-            base.HeatError, self.condition.check_create_complete, deadline)
+            base.HeatError, self.condition.check_create_complete, wait)
 
-        self.assertIn('cluster %s is still busy' % self.cluster, str(error))
+        self.assertIn('Cluster %s is still busy' % self.cluster, str(error))
         self.assertIn('3600 seconds', str(error))
 
     def test_hook_that_is_none_is_named(self):
         """The cluster would be left without a hook."""
-        plain = self.senlin.add_policy(criteria='RANDOM')
-        webhook = self.senlin.add_policy(hooks={'type': 'webhook',
-                                                'timeout': 5})
-        scaling = self.senlin.add_policy(
-            type_='senlin.policy.scaling-1.0',
-            hooks={'type': 'zaqar', 'timeout': 5})
+        self.senlin.add_policy('plain', criteria='RANDOM')
+        self.senlin.add_policy('webhook', hooks={'type': 'webhook',
+                                                 'timeout': 5})
+        self.senlin.add_policy('scaling', 'senlin.policy.scaling-1.0',
+                               hooks={'type': 'zaqar', 'timeout': 5})
+        self.senlin.add_policy('no-timeout', hooks={'type': 'zaqar'})
 
-        for hook in ('unknown', plain, webhook, scaling):
+        for hook in ('unknown', 'plain', 'webhook', 'scaling', 'no-timeout'):
             self.make(hook=hook)
+            message = self.create_fails()
             self.assertIn('"hook" is not an OS::Hooks::LifecycleHook',
-                          self.create_fails())
+                          message)
+            self.assertIn('"%s"' % hook, message)
 
         self.assertEqual([], self.journal)
 
@@ -197,36 +234,294 @@ class CreateTest(_ConditionTestCase):
 
     def test_hook_that_is_switched_off_is_named(self):
         """The stack would look guarded and not be."""
-        self.senlin.bind(self.cluster, self.hook, enabled=False)
+        self.senlin.bind_hook(self.cluster, self.hook, enabled=False)
 
         self.assertIn('switched off', self.create_fails())
 
-    def test_engine_dies_after_it_asked_senlin(self):
-        """A second attach would fail, or be waited for in vain."""
-        deadline = self.condition_started()
-        self.assertRaises(base.PollDelay,
-                          self.condition.check_create_complete, deadline)
-        self.condition.data_delete('action_id')
+    def test_engine_dies_anywhere_and_an_update_carries_on(self):
+        """A second attach would fail, or the condition be replaced."""
+        for hears in (True, False):
+            self.start_over()
+            self.assertTrue(self.dies(1 - hears, self.create,
+                                      hears_of_the_last=hears))
 
-        again = self.reload(self.condition)
-        deadline = again.handle_create()
-        self.assertRaises(base.PollDelay, again.check_create_complete,
-                          deadline)
-        self.senlin._work(self.senlin.only_action('CLUSTER_ATTACH_POLICY'))
+            again = self.reload(self.condition)
+            self.update(again)
 
-        self.assertTrue(again.check_create_complete(deadline))
-        self.assertIsGuarded()
+            self.assertIsGuarded()
+            self.assertEqual(self.cluster, again.FnGetRefId())
+            self.assertEqual(1, self.journal.count('policy_attach'))
+
+    def test_engine_dies_anywhere_and_a_deletion_cleans_up(self):
+        """The hook would stay on the cluster, and could not be deleted."""
+        for hears in (True, False):
+            self.start_over()
+            self.assertTrue(self.dies(1 - hears, self.create,
+                                      hears_of_the_last=hears))
+            self.senlin.work()
+
+            self.run_task(self.reload(self.condition).delete)
+
+            self.assertEqual([], self.senlin.bindings)
+            self.assertEqual([], self.senlin.unguarded)
 
     def test_another_engine_follows_the_same_action(self):
         """What is under way would be forgotten with the process."""
-        deadline = self.condition_started()
-        self.assertRaises(base.PollDelay,
-                          self.condition.check_create_complete, deadline)
+        self.poll(self.condition.check_create_complete,
+                  self.condition_started())
 
         again = self.reload(self.condition)
+        self.finish(again.check_create_complete, again.handle_create())
 
-        self.assertTrue(again.check_create_complete(again.handle_create()))
+        self.assertIsGuarded()
         self.assertEqual(['policy_attach'], self.journal)
+
+    def test_senlin_is_away_for_a_while(self):
+        """A restart of Senlin would fail the stack."""
+        for after in range(0, 8, 2):
+            self.start_over()
+            self.senlin.down = self.outage(250, 503, after)
+
+            self.create()
+
+            self.assertIsGuarded()
+
+    def test_senlin_is_away_for_long(self):
+        """The stack would wait until it times out, and not say for whom."""
+        self.senlin.down = self.outage(
+            1000, ksa_exceptions.ConnectFailure('no route to Senlin'), after=1)
+
+        message = self.create_fails()
+
+        self.assertIn('a service has not answered for 300 seconds: ', message)
+        self.assertIn('no route to Senlin', message)
+
+    def test_senlin_comes_and_goes(self):
+        """Two short outages would be taken for a long one."""
+        self.senlin.down = itertools.chain(
+            self.outage(250), [None] * 6, self.outage(250))
+
+        self.create()
+
+        self.assertIsGuarded()
+
+    def test_hook_that_is_being_updated_gives_its_new_values(self):
+        """The cluster would get the old ones, and then need a swap."""
+        # Nothing but its date may tell which is the newest.
+        for timeout in itertools.count(200):
+            new = self.senlin.add_hook_policy(
+                self.hook, timeout, type_='senlin.policy.deletion-1.0')
+            if new != max(self.senlin.policies):
+                break
+
+        self.create()
+
+        self.assertIsGuarded()
+        self.assertEqual(new, self.senlin.bindings[0]['policy_id'])
+
+
+class ValidateTest(base.ServiceTestCase):
+
+    def validate(self, **values):
+        lines = ['      %s: %s' % item for item in values.items()]
+        stack = self.parse_stack('\n'.join(
+            TEMPLATE.splitlines()[:-2] + ['      hook: h'] + lines +
+            ['  other:', '    type: OS::Heat::None']))
+        stack['drained'].validate()
+
+    def refusal(self, **values):
+        return str(self.assertRaises(base.StackValidationFailed,
+                                     self.validate, **values))
+
+    def test_what_is_guarded_is_given_once(self):
+        """The stack would fail half-way, or guard the wrong thing."""
+        self.assertIn('both "cluster" and "server"',
+                      self.refusal(cluster='c', server='s'))
+        self.assertIn('neither "cluster" nor "server"', self.refusal())
+
+    def test_server_is_refused(self):
+        """The server would look guarded and not be."""
+        self.assertIn('not supported yet', self.refusal(server='s'))
+        self.assertIn('not supported yet',
+                      self.refusal(server='{get_resource: other}'))
+
+    def test_cluster_of_the_same_stack_is_taken(self):
+        """It has no ID yet, and every real template would be refused."""
+        self.validate(cluster='{get_resource: other}')
+        self.validate(cluster='c')
+
+
+class UpdateTest(_ConditionTestCase):
+    def setUp(self):
+        super().setUp()
+        self.start_over_guarded()
+
+    def start_over_guarded(self):
+        self.start_over()
+        self.create()
+        self.other = self.senlin.add_hook(timeout=200)
+        del self.journal[:]
+
+    def test_another_hook_takes_over(self):
+        """The condition would be replaced, and drain the cluster."""
+        self.update(self.condition, hook=self.other)
+
+        self.assertIsGuarded(self.other)
+        self.assertEqual(self.cluster, self.condition.FnGetRefId())
+        self.assertEqual(2, len(self.senlin.nodes_of(self.cluster)))
+        self.assertNotIn('resize', self.journal)
+
+    def test_there_and_back(self):
+        """The place on the cluster would be used up."""
+        for hook in (self.other, self.hook, self.other):
+            self.update(self.condition, hook=hook)
+            self.assertIsGuarded(hook)
+
+    def test_another_cluster_is_another_condition(self):
+        """The first cluster would keep the hook and never be drained."""
+        self.assertRaises(base.UpdateReplace, self.update, self.condition,
+                          cluster=self.senlin.add_cluster())
+
+        self.assertEqual([], self.journal)
+
+    def test_busy_cluster_is_waited_for(self):
+        """A drain that is running would fail the update."""
+        self.senlin.locks[self.cluster] = 'a drain'
+        runner = self.start_task(
+            self.condition.update,
+            self.changed(self.condition, hook=self.other))
+
+        self.stand_still(runner)
+
+        self.assertIsGuarded(self.hook)
+        del self.senlin.locks[self.cluster]
+        runner.run_to_completion()
+        self.assertIsGuarded(self.other)
+
+    def test_new_hook_must_fit_too(self):
+        """The drain would end with the server alive."""
+        long = self.senlin.add_hook(timeout=3600)
+
+        error = self.assertRaises(base.ResourceFailure, self.update,
+                                  self.condition, hook=long)
+
+        self.assertIn('3600 seconds, is not below 3600 seconds', str(error))
+        self.assertIsGuarded(self.hook)
+        self.assertEqual([], self.journal)
+
+    def test_engine_dies_anywhere(self):
+        """The cluster would be left with two hooks, or with none."""
+        self.dies_anywhere(lambda: self.other, hears=(True, False))
+
+    def test_engine_dies_anywhere_and_the_update_is_taken_back(self):
+        """Heat sees no difference then, and the new hook would stay."""
+        self.dies_anywhere(lambda: self.hook)
+
+    def test_engine_dies_anywhere_and_a_third_hook_follows(self):
+        """Both places on the cluster would be taken."""
+        self.dies_anywhere(lambda: self.senlin.add_hook(timeout=100))
+
+    def dies_anywhere(self, wanted, hears=(True,)):
+        for changes, hears in itertools.product(range(4), hears):
+            self.start_over_guarded()
+            self.dies(changes, self.update, self.condition, hook=self.other,
+                      hears_of_the_last=hears)
+            self.senlin.work()
+            hook = wanted()
+
+            self.condition = self.reload(self.condition)
+            self.update(self.condition, hook=hook)
+
+            self.assertIsGuarded(hook)
+
+    def test_engine_dies_anywhere_and_the_stack_is_deleted(self):
+        """A hook would stay on the cluster, and could not be deleted."""
+        for changes, hears in itertools.product(range(4), (True, False)):
+            self.start_over_guarded()
+            self.dies(changes, self.update, self.condition, hook=self.other,
+                      hears_of_the_last=hears)
+
+            self.run_task(self.reload(self.condition).delete)
+
+            self.assertEqual([], self.senlin.bindings)
+            self.assertEqual([], self.senlin.nodes_of(self.cluster))
+            self.assertEqual([], self.senlin.unguarded)
+
+    def test_hook_that_was_taken_off_is_put_back(self):
+        """Nothing short of a new condition would guard the cluster again."""
+        self.senlin.bindings.clear()
+        self.assertRaises(base.ResourceFailure, self.run_task,
+                          self.condition.check)
+
+        self.update(self.reload(self.condition))
+
+        self.assertIsGuarded()
+
+    def test_creation_that_was_refused_is_replaced(self):
+        """Heat has nothing there that an update could finish."""
+        self.make(timeout_mins=5)
+        self.create_fails()
+
+        self.assertRaises(base.UpdateReplace, self.update,
+                          self.reload(self.condition))
+
+    def test_update_without_a_change_changes_nothing(self):
+        """Each stack update would lock the cluster."""
+        del self.journal[:]
+
+        self.update(self.condition)
+
+        self.assertEqual([], self.journal)
+
+    def test_update_without_a_change_puts_back_what_is_gone(self):
+        """A hook that somebody took off would stay off."""
+        before = [dict(b, id=None) for b in self.senlin.bindings]
+        self.senlin.bindings.clear()
+
+        self.update(self.condition)
+
+        self.assertEqual(before, [dict(b, id=None)
+                                  for b in self.senlin.bindings])
+
+
+class CheckTest(_ConditionTestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.create()
+
+    def problem(self):
+        error = self.assertRaises(base.ResourceFailure, self.run_task,
+                                  self.condition.check)
+        return str(error)
+
+    def test_healthy_condition_passes(self):
+        """A check would cry wolf."""
+        self.run_task(self.condition.check)
+
+        self.assertEqual((self.condition.CHECK, self.condition.COMPLETE),
+                         self.condition.state)
+
+    def test_cluster_that_is_gone_is_named(self):
+        """Nobody would look for it in a stack that is complete."""
+        self.senlin.remove_cluster(self.cluster)
+
+        self.assertIn('cluster %s is gone' % self.cluster, self.problem())
+
+    def test_hook_that_was_taken_off_is_named(self):
+        """Nobody would know that servers go without a drain."""
+        self.senlin.bindings.clear()
+        # A policy of others is no help.
+        self.senlin.bind_hook(self.cluster, self.senlin.add_hook())
+
+        self.assertIn('cluster %s has lost its hook' % self.cluster,
+                      self.problem())
+
+    def test_hook_that_is_switched_off_is_named(self):
+        """Nobody would know that servers go without a drain."""
+        self.senlin.bindings[0]['enabled'] = False
+
+        self.assertIn('switched off', self.problem())
 
 
 class DeleteTest(_ConditionTestCase):
@@ -251,29 +546,42 @@ class DeleteTest(_ConditionTestCase):
     def test_waits_as_long_as_a_guest_drains(self):
         """The slowest session would be cut."""
         self.senlin.guests_answer = False
-        deadline = self.condition.handle_delete()
+        runner = self.start_task(self.condition.delete)
 
-        for _i in range(50):
-            self.poll(self.condition, deadline)
+        self.stand_still(runner)
 
         self.assertEqual(2, len(self.senlin.nodes_of(self.cluster)))
         self.assertEqual(['resize'], self.journal)
         self.senlin.guests_answer = True
-        self.run_task(self.reload(self.condition).delete)
+        runner.run_to_completion()
         self.assertEqual(['resize', 'policy_detach'], self.journal)
 
     def test_waits_for_a_drain_that_is_running(self):
         """Senlin's lock would turn a stack delete into an error."""
         self.senlin.locks[self.cluster] = 'a scale-in'
-        deadline = self.condition.handle_delete()
+        runner = self.start_task(self.condition.delete)
 
-        for _i in range(50):
-            self.poll(self.condition, deadline)
+        self.stand_still(runner)
 
         self.assertEqual([], self.journal)
         del self.senlin.locks[self.cluster]
-        self.delete()
+        runner.run_to_completion()
         self.assertEqual(['resize', 'policy_detach'], self.journal)
+
+    def test_poll_costs_the_same_for_two_members_and_for_twenty(self):
+        """A large cluster would load Senlin every three seconds."""
+        costs = []
+        for size in (2, 20):
+            self.start_over(size)
+            self.create()
+            self.senlin.guests_answer = False
+            wait = self.deletion_started()
+            del self.senlin.requests[:]
+            self.poll(self.condition.check_delete_complete, wait)
+            costs.append(len(self.senlin.requests))
+            self.senlin.guests_answer = True
+
+        self.assertEqual([1, 1], costs)
 
     def test_lost_race_for_the_lock_is_run_again(self):
         """Senlin gives up after three tries; we have longer."""
@@ -285,40 +593,211 @@ class DeleteTest(_ConditionTestCase):
         self.assertEqual(['resize', 'resize', 'policy_detach',
                           'policy_detach'], self.journal)
 
-    def test_drain_that_fails_is_told_and_may_be_repeated(self):
+    def test_drain_that_fails_is_begun_anew(self):
+        """A stack delete would fail for a hiccup of Nova's."""
+        self.senlin.outcomes['CLUSTER_RESIZE'] = [NODE_LOST] * 2
+
+        self.delete()
+
+        self.assertEqual(['resize'] * 3 + ['policy_detach'], self.journal)
+        self.assertEqual([], self.senlin.nodes_of(self.cluster))
+        self.assertIn('node lost', self.log.output)
+
+    def test_drain_that_fails_for_good_is_told_and_may_be_repeated(self):
         """Servers would be deleted that Senlin could not drain."""
-        self.senlin.outcomes['CLUSTER_RESIZE'] = [('FAILED', 'node lost')]
+        self.senlin.outcomes['CLUSTER_RESIZE'] = [NODE_LOST] * 3
 
         message = self.delete_fails()
 
         self.assertIn('CLUSTER_RESIZE of cluster %s as FAILED: node lost'
                       % self.cluster, message)
+        self.assertEqual(['resize'] * 3, self.journal)
         self.assertIsGuarded()
+        self.senlin.outcomes['CLUSTER_RESIZE'] = [NODE_LOST] * 2
         self.delete()
         self.assertEqual([], self.senlin.bindings)
 
-    def test_drain_that_is_cancelled_is_told(self):
+    def test_races_for_the_lock_do_not_count(self):
+        """A busy cluster would use up the attempts."""
+        self.senlin.outcomes['CLUSTER_RESIZE'] = (
+            [LOCKED] * 5 + [NODE_LOST] + [LOCKED] * 5 + [NODE_LOST])
+
+        self.delete()
+
+        self.assertEqual([], self.senlin.nodes_of(self.cluster))
+
+    def test_drains_of_an_attempt_that_failed_are_cancelled(self):
+        """They wait for ever, and guests drain for nobody."""
+        self.senlin.guests_answer = False
+        wait = self.deletion_started()
+        first, second = self.resizes()[0]['depends_on']
+        self.senlin.end(first, 'FAILED', 'node lost')
+
+        self.poll(self.condition.check_delete_complete, wait)
+
+        self.assertEqual('CANCELLED', self.senlin.status(second))
+        self.senlin.guests_answer = True
+        self.finish(self.condition.check_delete_complete, wait)
+        self.assertEqual(2, self.journal.count('resize'))
+        self.assertEqual([], self.senlin.nodes_of(self.cluster))
+
+    def test_drain_that_ends_before_it_is_cancelled_is_no_trouble(self):
+        """Senlin does not cancel what is over, and the deletion would fail."""
+        self.senlin.guests_answer = False
+        wait = self.deletion_started()
+        first, second = self.resizes()[0]['depends_on']
+        self.senlin.end(first, 'FAILED', 'node lost')
+        self.senlin.guests_answer = True
+
+        def before(request):
+            if request.method == 'PATCH':
+                self.senlin.end(second)
+        self.senlin.before = before
+
+        self.finish(self.condition.check_delete_complete, wait)
+
+        self.assertEqual([], self.senlin.bindings)
+
+    def test_guest_that_refuses_ends_the_deletion_of_the_stack(self):
+        """A game would be cut, or the stack hang until its timeout."""
+        self.start_over(size=3, min_size=2)
+        self.create()
+        self.senlin.guests_answer = False
+        runner = self.start_task(self.condition.delete)
+        for _i in range(10):
+            runner.step()
+        stays, first, second = self.resizes()[0]['depends_on']
+        self.senlin.end(stays, 'CANCELLED')
+
+        # The others go on, and the cluster is Senlin's until they have gone.
+        self.stand_still(runner)
+        self.senlin.end(first)
+        self.stand_still(runner)
+        self.assertEqual(1, len(self.resizes()))
+        self.senlin.end(second)
+        error = self.assertRaises(base.ResourceFailure,
+                                  runner.run_to_completion)
+
+        self.assertIn('1 members of cluster %s stay' % self.cluster,
+                      str(error))
+        self.assertIn('delete the stack again', str(error))
+        self.senlin.work()
+        cluster = self.senlin.clusters[self.cluster]
+        self.assertEqual(1, cluster['desired_capacity'])
+        # Two, as before, would be more than there are.
+        self.assertEqual(1, cluster['min_size'])
+        self.assertIsGuarded()
+
+    def test_minimum_size_is_put_back(self):
+        """A cluster that stays could be scaled to nothing."""
+        self.start_over(size=5, min_size=2)
+        self.create()
+        self.refuses(stay=3)
+
+        cluster = self.senlin.clusters[self.cluster]
+        self.assertEqual(3, cluster['desired_capacity'])
+        self.assertEqual(2, cluster['min_size'])
+
+    def refuses(self, stay):
+        """Delete; so many guests answer ROLLBACK."""
+        self.senlin.guests_answer = False
+        self.deletion_started()
+        for number, child in enumerate(list(self.resizes()[-1]
+                                            ['depends_on'])):
+            self.senlin.end(child,
+                            'CANCELLED' if number < stay else 'SUCCEEDED')
+        self.senlin.guests_answer = True
+        # By an engine that was started meanwhile.
+        self.condition = self.reload(self.condition)
+        message = self.delete_fails()
+        self.senlin.work()
+        return message
+
+    def test_second_deletion_asks_again(self):
+        """A stack whose guest once refused could never be deleted."""
+        self.start_over(size=4, min_size=3)
+        self.create()
+        for stay in (3, 1):
+            self.assertIn('%d members' % stay, self.refuses(stay))
+        cluster = self.senlin.clusters[self.cluster]
+        self.assertEqual((1, 1), (cluster['desired_capacity'],
+                                  cluster['min_size']))
+
+        self.run_task(self.reload(self.condition).delete)
+
+        self.assertEqual([], self.senlin.nodes_of(self.cluster))
+        self.assertEqual([], self.senlin.bindings)
+        self.assertEqual([], self.senlin.unguarded)
+
+    def test_engine_dies_while_it_puts_the_capacity_back(self):
+        """The restarted one would ask a guest again that has answered."""
+        self.senlin.guests_answer = False
+        self.deletion_started()
+        for child in list(self.resizes()[0]['depends_on']):
+            self.senlin.end(child, 'CANCELLED')
+        self.condition = self.reload(self.condition)
+        self.assertTrue(self.dies(1, self.delete, hears_of_the_last=False))
+
+        self.condition = self.reload(self.condition)
+        message = self.delete_fails()
+
+        self.assertIn('2 members', message)
+        self.assertEqual(2, len(self.senlin.nodes_of(self.cluster)))
+        self.assertEqual([], [a for a in self.senlin.actions.values()
+                              if a['status'] == fakes.WAITING])
+
+    def test_refusal_and_a_cluster_that_is_locked(self):
+        """The desired capacity would stay at zero."""
+        self.senlin.guests_answer = False
+        wait = self.deletion_started()
+        self.senlin.locks[self.cluster] = 'the drain, for a moment'
+        for child in list(self.resizes()[0]['depends_on']):
+            self.senlin.end(child, 'CANCELLED')
+
+        for _i in range(10):
+            self.poll(self.condition.check_delete_complete, wait)
+        del self.senlin.locks[self.cluster]
+        error = self.assertRaises(
+            base.HeatError, self.condition.check_delete_complete, wait)
+
+        self.assertIn('2 members', str(error))
+        self.senlin.work()
+        self.assertEqual(
+            2, self.senlin.clusters[self.cluster]['desired_capacity'])
+
+    def test_refusal_and_a_cluster_that_goes_is_no_trouble(self):
+        """Nothing is left to put back, yet the deletion would fail."""
+        self.senlin.guests_answer = False
+        wait = self.deletion_started()
+        for child in list(self.resizes()[0]['depends_on']):
+            self.senlin.end(child, 'CANCELLED')
+        self.senlin.remove_cluster(self.cluster)
+
+        self.finish(self.condition.check_delete_complete, wait)
+
+    def test_drain_that_is_cancelled_by_hand_is_told(self):
         """Somebody's cancel would be taken for success."""
         self.senlin.outcomes['CLUSTER_RESIZE'] = [('CANCELLED', 'by hand')]
 
-        self.assertIn('as CANCELLED', self.delete_fails())
+        self.assertIn('the action was cancelled', self.delete_fails())
+
+        self.assertIsGuarded()
 
     def test_wait_has_an_end_and_the_drain_goes_on(self):
         """The stack would end with "Timed out" and nothing else."""
         self.senlin.guests_answer = False
-        deadline = self.condition.handle_delete()
-        self.poll(self.condition, deadline)
+        wait = self.deletion_started()
         action = self.senlin.only_action('CLUSTER_RESIZE')
         self.clock.advance_time_seconds(3590)
 
         error = self.assertRaises(
-            base.HeatError, self.condition.check_delete_complete, deadline)
+            base.HeatError, self.condition.check_delete_complete, wait)
 
-        self.assertIn('cluster %s is still busy (action %s)'
+        self.assertIn('Cluster %s is still busy (action %s)'
                       % (self.cluster, action), str(error))
         self.assertIn('--timeout', str(error))
         again = self.reload(self.condition)
-        self.poll(again, again.handle_delete())
+        self.poll(again.check_delete_complete, again.handle_delete())
         self.assertEqual(['resize'], self.journal)
 
     def test_empty_cluster_is_not_resized(self):
@@ -340,12 +819,11 @@ class DeleteTest(_ConditionTestCase):
     def test_cluster_that_goes_during_the_drain_is_no_trouble(self):
         """Nothing is left to wait for, yet it would be waited for."""
         self.senlin.guests_answer = False
-        deadline = self.condition.handle_delete()
-        self.poll(self.condition, deadline)
+        wait = self.deletion_started()
         self.senlin.actions.clear()
         self.senlin.remove_cluster(self.cluster)
 
-        self.assertTrue(self.condition.check_delete_complete(deadline))
+        self.finish(self.condition.check_delete_complete, wait)
 
     def test_cluster_without_the_hook_is_left_alone(self):
         """Who took the hook off does not want a drain."""
@@ -355,43 +833,98 @@ class DeleteTest(_ConditionTestCase):
 
         self.assertEqual([], self.journal)
 
+    def test_hook_of_somebody_else_is_left_on(self):
+        """The policy of another stack would be taken off with ours."""
+        foreign = self.senlin.add_hook_policy(
+            type_='senlin.policy.deletion-1.0')
+        self.senlin.bind(self.cluster, foreign)
+
+        self.delete()
+
+        self.assertEqual([foreign],
+                         [b['policy_id'] for b in self.senlin.bindings])
+
     def test_another_engine_follows_the_same_drain(self):
         """Each restart would start over, or find a locked cluster."""
-        self.poll(self.condition, self.condition.handle_delete())
+        self.deletion_started()
         self.assertEqual(['resize'], self.journal)
 
         self.run_task(self.reload(self.condition).delete)
 
         self.assertEqual(['resize', 'policy_detach'], self.journal)
 
-    def test_engine_dies_after_it_asked_senlin(self):
+    def test_engine_dies_anywhere(self):
         """The drain would be started twice, or never waited for."""
-        self.senlin.guests_answer = False
-        self.poll(self.condition, self.condition.handle_delete())
-        self.condition.data_delete('action_id')
+        for changes, hears in itertools.product(range(3), (True, False)):
+            self.start_over()
+            self.create()
+            del self.journal[:]
+            self.dies(changes, self.delete, hears_of_the_last=hears)
 
-        again = self.reload(self.condition)
-        deadline = again.handle_delete()
-        for _i in range(3):
-            self.poll(again, deadline)
-        self.assertEqual(['resize'], self.journal)
-        self.senlin.guests_answer = True
-        action = self.senlin.only_action('CLUSTER_RESIZE')
-        while self.senlin.status(action) != 'SUCCEEDED':
-            self.senlin._work(action)
-        self.run_task(again.delete)
+            self.run_task(self.reload(self.condition).delete)
 
+            self.assertEqual(['resize', 'policy_detach'], self.journal)
+            self.assertEqual([], self.senlin.bindings)
+            self.assertEqual([], self.senlin.unguarded)
+
+    def test_senlin_is_away_for_a_while(self):
+        """A restart of Senlin would fail the deletion."""
+        for after in range(0, 12, 2):
+            self.start_over()
+            self.create()
+            self.senlin.down = self.outage(250, 500, after)
+
+            self.delete()
+
+            self.assertEqual([], self.senlin.bindings)
+            self.assertEqual([], self.senlin.nodes_of(self.cluster))
+
+    def test_senlin_is_away_for_long(self):
+        """The stack would wait until it times out, and not say for whom."""
+        self.senlin.down = self.outage(
+            1000, ksa_exceptions.ConnectFailure('no route to Senlin'))
+
+        message = self.delete_fails()
+
+        self.assertIn('a service has not answered for 300 seconds', message)
+        self.assertIn('no route to Senlin', message)
+
+    def test_zaqar_is_away_for_a_while(self):
+        """Senlin cannot tell the guests then, and would fail in the drain."""
+        self.zaqar.down = zaqar_errors.ServiceUnavailableError()
+        runner = self.start_task(self.condition.delete)
+
+        self.stand_still(runner)
+
+        self.assertEqual([], self.journal)
+        self.zaqar.down = None
+        runner.run_to_completion()
         self.assertEqual(['resize', 'policy_detach'], self.journal)
+
+    def test_senlin_that_is_not_in_the_catalogue_is_told(self):
+        """A slip in the catalogue would let a cluster go without a drain."""
+        self.condition = self.reload(self.condition)
+        self.senlin.in_catalogue = False
+
+        message = self.delete_fails()
+
+        self.assertIn('clustering', message)
+        self.assertIn('repeat the operation', message)
+        self.senlin.in_catalogue = True
+        self.condition = self.reload(self.condition)
+        self.delete()
+        self.assertEqual([], self.senlin.bindings)
 
     def test_says_once_what_it_starts(self):
         """Each poll of a long drain would add a line to the log."""
         self.senlin.guests_answer = False
-        deadline = self.condition.handle_delete()
+        wait = self.deletion_started()
+        lines = self.log.output.count(self.cluster)
         for _i in range(10):
-            self.poll(self.condition, deadline)
+            self.poll(self.condition.check_delete_complete, wait)
 
         self.assertEqual(1, self.log.output.count('remove_every_node'))
-        self.assertEqual(2, self.log.output.count(self.cluster))
+        self.assertEqual(lines, self.log.output.count(self.cluster))
 
 
 class DeleteAfterFailedCreateTest(_ConditionTestCase):
@@ -413,10 +946,8 @@ class DeleteAfterFailedCreateTest(_ConditionTestCase):
 
     def test_attach_that_failed_does_not_stop_the_deletion(self):
         """The failure has been told; a second time it would be in the way."""
-        self.condition.store()
-        deadline = self.condition.handle_create()
-        self.assertRaises(base.PollDelay,
-                          self.condition.check_create_complete, deadline)
+        self.poll(self.condition.check_create_complete,
+                  self.condition_started())
         self.condition.state_set('CREATE', 'FAILED')
         self.senlin.end(self.senlin.only_action('CLUSTER_ATTACH_POLICY'),
                         'FAILED', 'no such thing')
@@ -427,10 +958,8 @@ class DeleteAfterFailedCreateTest(_ConditionTestCase):
 
     def test_attach_under_way_is_waited_for(self):
         """It would take hold later, and keep the policy from going."""
-        self.condition.store()
-        deadline = self.condition.handle_create()
-        self.assertRaises(base.PollDelay,
-                          self.condition.check_create_complete, deadline)
+        self.poll(self.condition.check_create_complete,
+                  self.condition_started())
         self.condition.state_set('CREATE', 'FAILED')
 
         self.run_task(self.reload(self.condition).delete)
@@ -449,9 +978,13 @@ class ReplaceTest(_ConditionTestCase):
         self.stack.state_set('UPDATE', 'IN_PROGRESS', '')
         self.twin = self.make_twin(self.condition)
 
+    def create_twin(self):
+        self.finish(self.twin.check_create_complete,
+                    self.twin.handle_create())
+
     def test_replaced_condition_leaves_the_cluster_to_its_twin(self):
         """Marking a condition unhealthy would empty a live cluster."""
-        self.twin.handle_create()
+        self.create_twin()
 
         self.delete()
 
@@ -460,15 +993,14 @@ class ReplaceTest(_ConditionTestCase):
 
     def test_rollback_leaves_the_cluster_to_the_first(self):
         """An update that fails elsewhere would empty a live cluster."""
-        self.twin.handle_create()
+        self.create_twin()
 
         self.assertIsNone(self.twin.handle_delete())
         self.assertIsGuarded()
 
     def test_twin_with_another_cluster_is_no_excuse(self):
         """A replaced cluster would be deleted without a drain."""
-        self.twin.data_set('cluster_id', self.senlin.add_cluster())
-        self.twin.data_set('policy_id', self.hook)
+        self.twin.resource_id_set(self.senlin.add_cluster())
 
         self.delete()
 
@@ -484,7 +1016,7 @@ class ReplaceTest(_ConditionTestCase):
 
     def test_deletion_of_the_stack_drains_whoever_is_left(self):
         """Each twin would wait for the other to do it."""
-        self.twin.handle_create()
+        self.create_twin()
         self.stack.state_set('DELETE', 'IN_PROGRESS', '')
 
         self.delete()

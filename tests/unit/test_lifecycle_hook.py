@@ -1,10 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 
+import itertools
+import sys
+import threading
 from unittest import mock
 
-from heat.engine import resource
+from heat.common import context as heat_context
 from keystoneauth1 import exceptions as ksa_exceptions
 from oslo_serialization import jsonutils
+import requests
+from zaqarclient.transport import errors as zaqar_errors
 
 from tests.unit import base
 from tests.unit import fakes
@@ -45,6 +50,19 @@ class _HookTestCase(base.ServiceTestCase):
     def agent_config(self):
         return jsonutils.loads(self.hook.FnGetAtt('agent_config'))
 
+    def policies(self):
+        return self.senlin.policies_of(self.hook.FnGetRefId())
+
+    def policy(self):
+        policy, = self.policies()
+        return policy
+
+    def hook_timeouts(self, cluster_id):
+        """The timeouts of the hooks that a cluster has."""
+        return [self.senlin.policies[binding['policy_id']]
+                ['spec']['properties']['hooks']['timeout']
+                for binding in self.senlin.bindings_of(cluster_id)]
+
 
 class CreateTest(_HookTestCase):
 
@@ -52,14 +70,24 @@ class CreateTest(_HookTestCase):
         """Senlin would delete servers at once, or at another time."""
         self.create()
 
-        policy = self.senlin.policies[self.hook.FnGetRefId()]
+        policy = self.policy()
         self.assertEqual('senlin.policy.deletion-1.1', policy['type'])
         self.assertEqual(
             {'criteria': 'OLDEST_FIRST', 'grace_period': 0,
              'destroy_after_deletion': True, 'reduce_desired_capacity': True,
              'hooks': {'type': 'zaqar', 'timeout': 120,
-                       'params': {'queue': self.hook._own_name()}}},
+                       'params': {'queue': self.hook.FnGetRefId()}}},
             policy['spec']['properties'])
+
+    def test_goes_by_one_name(self):
+        """A person could not tell what belongs to which hook."""
+        self.create()
+
+        name = self.hook.FnGetRefId()
+        self.assertRegex(name, '^lifecycle-hook-[0-9a-f-]{36}$')
+        self.assertEqual(name, self.hook.FnGetAtt('queue_name'))
+        self.assertEqual(name, self.reload(self.hook).FnGetRefId())
+        self.assertEqual(self.policy()['id'], self.hook.FnGetAtt('policy_id'))
 
     def test_queue_name_fits_and_belongs_to_one_hook(self):
         """Two stacks in a project would read each other's messages."""
@@ -68,7 +96,7 @@ class CreateTest(_HookTestCase):
         self.run_task(other.create)
 
         names = {r.FnGetAtt('queue_name') for r in (self.hook, other)}
-        self.assertEqual(self.zaqar.queues, names)
+        self.assertEqual(self.zaqar.existing, names)
         self.assertEqual(2, len(names))
         self.assertTrue(all(len(name) <= 64 for name in names))
 
@@ -87,45 +115,175 @@ class CreateTest(_HookTestCase):
 
         self.assertRaises(base.StackValidationFailed, hook.validate)
 
-    def test_creating_twice_makes_nothing_twice(self):
-        """A restarted engine would leave a policy and a queue behind."""
-        self.create()
-        before = self.agent_config()
+    def test_engine_dies_anywhere_and_an_update_carries_on(self):
+        """The second try would make things twice, or give other user data."""
+        for changes in itertools.count():
+            self.start_over()
+            if not self.dies(changes, self.create):
+                break
+            config = self.hook.FnGetAtt('agent_config')
 
-        again = self.reload(self.hook)
-        again.handle_create()
+            self.hook = self.reload(self.hook)
+            self.update(self.hook)
 
-        self.assertEqual(1, len(self.senlin.policies))
-        self.assertEqual(1, self.journal.count('create user'))
-        self.assertEqual(1, self.journal.count('sign queue'))
-        self.assertEqual(before,
-                         jsonutils.loads(again.FnGetAtt('agent_config')))
+            self.assertEqual(1, len(self.policies()))
+            self.assertEqual({self.hook.FnGetRefId()}, self.zaqar.existing)
+            self.assertEqual(1, self.journal.count('create user'))
+            self.assertIn('signal_url', self.agent_config())
+            if config is not None:
+                self.assertEqual(config, self.hook.FnGetAtt('agent_config'))
+        # User, queue, signature, policy.
+        self.assertEqual(4, changes)
 
-    def test_engine_dies_before_it_knows_the_policy(self):
-        """The policy would stay in the project for ever."""
-        with mock.patch.object(resource.Resource, 'resource_id_set',
-                               side_effect=SystemExit):
-            self.assertRaises(SystemExit, self.create)
+    def test_engine_dies_anywhere_and_a_deletion_cleans_up(self):
+        """Policy, queue and user would stay in the project for ever."""
+        for changes in itertools.count():
+            self.start_over()
+            if not self.dies(changes, self.create):
+                break
 
-        again = self.reload(self.hook)
-        self.assertIsNone(again.resource_id)
-        again.handle_delete()
+            self.hook = self.reload(self.hook)
+            self.delete()
 
-        self.assertEqual({}, self.senlin.policies)
-        self.assertEqual(set(), self.zaqar.queues)
+            self.assertEqual({}, self.senlin.policies)
+            self.assertEqual(set(), self.zaqar.existing)
+            self.assertEqual(self.journal.count('create user'),
+                             self.journal.count('delete user'))
 
-    def test_engine_dies_before_the_policy_and_carries_on(self):
-        """The second try would give other user data, or fail."""
-        with mock.patch.object(self.senlin, '_post_policies',
-                               side_effect=SystemExit):
-            self.assertRaises(SystemExit, self.create)
+    def test_engine_dies_before_it_hears_of_the_policy(self):
+        """The cluster would be given one, and the other would stay."""
+        self.assertTrue(self.dies(4, self.create, hears_of_the_last=False))
+        self.assertEqual(1, len(self.policies()))
 
-        again = self.reload(self.hook)
-        again.handle_create()
+        self.update(self.reload(self.hook))
 
-        self.assertEqual([again.resource_id], list(self.senlin.policies))
-        self.assertEqual(1, self.journal.count('create user'))
-        self.assertEqual(1, self.journal.count('sign queue'))
+        self.assertEqual(1, len(self.policies()))
+
+    def start_over(self):
+        self.senlin.policies.clear()
+        self.zaqar.existing.clear()
+        del self.journal[:]
+        self.hook = self.parse_stack(TEMPLATE)['hook']
+
+    def test_senlin_is_away_for_a_while(self):
+        """A restart of Senlin would fail the stack."""
+        for after in range(3):
+            self.start_over()
+            self.senlin.down = self.outage(250, after=after)
+
+            self.create()
+
+            self.assertEqual(1, len(self.policies()))
+            self.assertEqual(1, self.journal.count('create user'))
+            self.assertEqual(1, self.journal.count('sign queue'))
+
+    def test_senlin_is_away_for_long(self):
+        """The stack would wait until it times out, and not say for whom."""
+        self.senlin.down = self.outage(
+            400, ksa_exceptions.ConnectFailure('no route to Senlin\nat all'))
+
+        error = self.assertRaises(base.ResourceFailure, self.create)
+
+        self.assertIn('hook: a service has not answered for 300 seconds: ',
+                      str(error))
+        self.assertIn('Repeat the operation when it is back.', str(error))
+
+    def test_zaqar_is_away_for_a_while(self):
+        """A restart of Zaqar would fail the stack."""
+        runner = self.start_task(self.hook.create)
+        self.zaqar.down = zaqar_errors.ServiceUnavailableError()
+        self.stand_still(runner)
+        self.zaqar.down = None
+
+        runner.run_to_completion()
+
+        self.assertEqual({self.hook.FnGetRefId()}, self.zaqar.existing)
+
+    def test_zaqar_is_out_of_reach_for_a_while(self):
+        """A network that hiccups would fail the stack."""
+        runner = self.start_task(self.hook.create)
+        self.zaqar.down = requests.ConnectionError('no route to Zaqar')
+        self.stand_still(runner)
+        self.zaqar.down = None
+
+        runner.run_to_completion()
+
+        self.assertEqual({self.hook.FnGetRefId()}, self.zaqar.existing)
+
+    def test_zaqar_that_refuses_is_no_outage(self):
+        """A mistake would be repeated for five minutes."""
+        self.zaqar.down = zaqar_errors.UnauthorizedError()
+
+        error = self.assertRaises(base.ResourceFailure, self.create)
+
+        self.assertIn('401', str(error))
+
+    def test_service_that_is_not_there_is_named(self):
+        """Nobody would know that Senlin is not installed."""
+        self.senlin.in_catalogue = False
+
+        error = self.assertRaises(base.ResourceFailure, self.create)
+
+        self.assertIn('clustering', str(error))
+
+
+class ValidateTest(base.ServiceTestCase):
+
+    def validate(self, timeout_mins=None, **values):
+        lines = '\n'.join('      %s: %s' % (key, jsonutils.dumps(value))
+                          for key, value in values.items())
+        stack = self.parse_stack('\n'.join(
+            TEMPLATE.splitlines()[:-2] + [lines]), timeout_mins=timeout_mins)
+        stack['hook'].validate()
+
+    def refusal(self, **kwargs):
+        return str(self.assertRaises(base.StackValidationFailed,
+                                     self.validate, **kwargs))
+
+    def test_adoption_is_refused(self):
+        """Guests would signal to a stack that is not there."""
+        stack = self.parse_stack(TEMPLATE)
+        stack.adopt_stack_data = {'resources': {}}
+
+        error = self.assertRaises(base.StackValidationFailed,
+                                  stack['hook'].validate)
+
+        self.assertIn('a hook cannot be adopted', str(error))
+        self.assertIn('create a new stack', str(error))
+        self.assertEqual([], self.journal)
+
+    def test_timeout_must_fit_into_the_one_of_the_stack(self):
+        """A stack delete would end in the middle of a drain."""
+        for timeout in (300, 301, 86400):
+            message = self.refusal(timeout=timeout, timeout_mins=5)
+            self.assertIn('"timeout", %d seconds, is not below 300 seconds'
+                          % timeout, message)
+            self.assertIn('--timeout', message)
+
+        self.validate(timeout=299, timeout_mins=5)
+
+    def test_timeout_that_is_left_out_must_fit_too(self):
+        """The default of five minutes is too long for a stack of five."""
+        self.assertIn('300 seconds', self.refusal(criteria='RANDOM',
+                                                  timeout_mins=5))
+        self.validate(criteria='RANDOM', timeout_mins=6)
+
+    def test_timeout_out_of_range_is_refused(self):
+        """Senlin would fail in the middle of the stack."""
+        for timeout in (0, -1, 86401):
+            self.refusal(timeout=timeout, timeout_mins=2000)
+
+        self.validate(timeout=86400, timeout_mins=2000)
+        self.validate(timeout=1)
+
+    def test_queue_name_that_zaqar_does_not_take_is_refused(self):
+        """The stack would fail half-way, with words of Zaqar's."""
+        for name in ('q' * 65, 'a queue', ' queue', 'queue ', 'queue\n',
+                     'a/queue', 'wartelöschen', '../queue', 'a%20b'):
+            self.refusal(queue=name)
+
+        for name in ('', 'q', 'q' * 64, 'A.queue_of-1'):
+            self.validate(queue=name)
 
 
 class AgentConfigTest(_HookTestCase):
@@ -143,7 +301,7 @@ class AgentConfigTest(_HookTestCase):
         self.create()
 
         config = self.agent_config()
-        name = self.hook._own_name()
+        name = self.hook.FnGetRefId()
         path = '/v2/queues/%s/messages' % name
         self.assertEqual(name, config['queue']['name'])
         self.assertEqual(fakes.Zaqar.PUBLIC + path, config['queue']['url'])
@@ -160,7 +318,7 @@ class AgentConfigTest(_HookTestCase):
         self.create()
 
         self.assertEqual('https://cloud/messaging/v2/queues/%s/messages'
-                         % self.hook._own_name(),
+                         % self.hook.FnGetRefId(),
                          self.agent_config()['queue']['url'])
 
     def test_queue_access_outlives_the_servers(self):
@@ -196,21 +354,21 @@ class AgentConfigTest(_HookTestCase):
         redacted = self.redacted_data(self.hook)
         self.delete()
 
-        self.assertIn('queue_access', redacted)
+        self.assertIn('agent_config', redacted)
         self.assertIn('secret_key', redacted)
         self.assertNotIn('queue-secret', self.log.output)
         self.assertNotIn('heat-secret', self.log.output)
         self.assertNotIn('Signature=', self.log.output)
 
 
-class SignalTest(_HookTestCase):
+class _SignalTestCase(_HookTestCase):
 
     def setUp(self):
         super().setUp()
         self.create()
         self.cluster = self.senlin.add_cluster(size=3)
-        self.senlin.bind(self.cluster, self.hook.resource_id)
-        self.add_event = self.patchobject(self.hook, '_add_event')
+        self.senlin.bind_hook(self.cluster, self.hook.FnGetRefId())
+        self.senlin.guests_answer = False
 
     def signal(self, details):
         """Signal the way the engine does, check methods included."""
@@ -222,35 +380,108 @@ class SignalTest(_HookTestCase):
         return dict(base.contract('signal.json'),
                     lifecycle_action_token=token, **extra)
 
+    def rollback(self, token, **extra):
+        self.signal(self.answer(token, lifecycle_action_result='ROLLBACK',
+                                **extra))
+
+    def node_of(self, token):
+        return self.senlin.nodes[self.senlin.actions[token]['target']]
+
     def sentence(self):
         """The one event of this test."""
-        self.add_event.assert_called_once()
-        (_action, _status, reason), _kwargs = self.add_event.call_args
-        return reason
+        sentence, = self.events(self.hook)
+        return sentence
+
+    def asked(self, what):
+        """The actions that Senlin was asked to complete, or to cancel."""
+        return [line.split()[1] for line in self.journal
+                if line.startswith(what + ' ')]
 
     def completed(self):
-        return [line.split()[1] for line in self.journal
-                if line.startswith('complete ')]
+        return self.asked('complete')
 
     def assertRefused(self, *words):
-        self.assertEqual([], self.completed())
+        self.assertEqual([], self.completed() + self.asked('cancel'))
         self.assertEqual(1, len(self.warnings()), self.log.output)
         for word in words:
             self.assertIn(word, self.warnings()[0])
             self.assertIn(word, self.sentence())
         self.assertNotIn('Traceback', self.log.output)
 
+
+class SignalTest(_SignalTestCase):
+
     def test_continue_completes_the_action(self):
         """A drained server would stay until the timeout."""
         token = self.senlin.wait_for_guest(self.cluster)
-        node = self.senlin.nodes[self.senlin.actions[token]['target']]
+        node = self.node_of(token)
 
         self.signal(self.answer(token))
 
         self.assertEqual([token], self.completed())
-        self.assertEqual('Signal: CONTINUE for server %s: drained 12 sessions '
-                         'in 31 s.' % node['physical_id'], self.sentence())
+        self.assertEqual(
+            'Signal: CONTINUE for server %s (%s) after 31 s, by the signal '
+            'URL: drained 12 sessions in 31 s.'
+            % (node['physical_id'], node['name']), self.sentence())
         self.assertEqual([], self.warnings())
+
+    def test_event_says_who_it_was(self):
+        """Nobody could tell a guest from a person who ended the drain."""
+        for user, name, who in (('u-1', 'alice', 'user alice'),
+                                ('u-1', None, 'user u-1'),
+                                (self.hook._get_user_id(), 'hook-user',
+                                 'the signal URL'),
+                                (None, None, 'the signal URL')):
+            token = self.senlin.wait_for_guest(self.cluster)
+            heat_context.RequestContext(user_id=user, username=name,
+                                        is_admin=False)
+            self.signal(self.answer(token))
+
+            self.assertIn(' s, by %s: ' % who, self.events(self.hook)[-1])
+
+    def test_copies_that_come_at_once_are_one(self):
+        """Each copy would be one more event and one more completion."""
+        token = self.senlin.wait_for_guest(self.cluster)
+        texts = []
+
+        def guest():
+            try:
+                texts.append(self.hook.handle_signal(self.answer(token)))
+            except base.NoActionRequired:
+                pass
+
+        interval = sys.getswitchinterval()
+        self.addCleanup(sys.setswitchinterval, interval)
+        sys.setswitchinterval(1e-6)
+        guests = [threading.Thread(target=guest) for _i in range(50)]
+        for thread in guests:
+            thread.start()
+        for thread in guests:
+            thread.join()
+
+        self.assertEqual([token], self.completed())
+        self.assertEqual(1, len(texts))
+
+    def test_suspended_stack_still_hears_its_guests(self):
+        """Senlin goes on, so a drained server would stay until the timeout."""
+        self.run_task(self.hook.suspend)
+        self.hook = self.reload(self.hook)
+        token = self.senlin.wait_for_guest(self.cluster)
+
+        self.signal(self.answer(token))
+        self.run_task(self.hook.resume)
+
+        self.assertEqual([token], self.completed())
+        self.assertEqual([], [entry for entry in self.journal
+                              if entry in ('disable user', 'enable user')])
+
+    def test_stack_that_is_being_deleted_still_hears_its_guests(self):
+        """The last drains would all take until the timeout."""
+        token = self.senlin.wait_for_guest(self.cluster)
+        for action in ('DELETE', 'UPDATE', 'CHECK', 'ROLLBACK'):
+            self.hook.state_set(action, 'IN_PROGRESS')
+            self.signal(self.answer(token))
+            self.assertEqual([token], self.completed())
 
     def test_result_that_is_missing_means_continue(self):
         """A one-line curl in user data would not do."""
@@ -279,7 +510,7 @@ class SignalTest(_HookTestCase):
         self.signal(self.answer(token))
 
         self.assertEqual([token], self.completed())
-        self.add_event.assert_called_once()
+        self.assertIn('CONTINUE', self.sentence())
         self.assertEqual([], self.warnings())
 
     def test_late_signal_is_harmless(self):
@@ -291,13 +522,13 @@ class SignalTest(_HookTestCase):
         self.signal(self.answer(token))
 
         self.assertEqual([], self.completed())
-        self.add_event.assert_not_called()
+        self.assertEqual([], self.events(self.hook))
         self.assertEqual([], self.warnings())
 
     def test_token_of_a_cluster_without_this_hook_is_refused(self):
         """A guest could delete servers of its neighbours."""
         foreign = self.senlin.add_cluster()
-        self.senlin.bind(foreign, self.senlin.add_hook_policy())
+        self.senlin.bind_hook(foreign, self.senlin.add_hook())
         token = self.senlin.wait_for_guest(foreign)
 
         self.signal(self.answer(token))
@@ -357,15 +588,6 @@ class SignalTest(_HookTestCase):
 
         self.assertRefused('Senlin knows no action')
 
-    def test_rollback_is_refused_by_name(self):
-        """A server that asks to stay would be deleted."""
-        token = self.senlin.wait_for_guest(self.cluster)
-
-        self.signal(self.answer(token, lifecycle_action_result='ROLLBACK'))
-
-        self.assertEqual(fakes.WAITING, self.senlin.status(token))
-        self.assertRefused('lifecycle_action_result', '"ROLLBACK"')
-
     def test_unknown_result_is_refused_by_name(self):
         """A slip of the pen would delete a server."""
         token = self.senlin.wait_for_guest(self.cluster)
@@ -382,9 +604,8 @@ class SignalTest(_HookTestCase):
         """A stray request would put a traceback in the log."""
         for body in (None, '', 'text', 'unset_hook', 7, 0.5, True, [],
                      ['unset_hook'], [[]]):
-            self.add_event.reset_mock()
             self.signal(body)
-            self.assertIn('Signal: refused: ', self.sentence())
+            self.assertIn('Signal: refused: ', self.events(self.hook)[-1])
 
         self.assertEqual(10, len(self.warnings()))
         self.assertEqual([], self.completed())
@@ -399,10 +620,10 @@ class SignalTest(_HookTestCase):
     def test_token_that_is_no_uuid_is_refused(self):
         """The token becomes part of a URL."""
         for token in ('', 'short', '../clusters', 5, {}, [], 'x' * 5000):
-            self.add_event.reset_mock()
             self.signal(self.answer(token))
-            self.assertIn('lifecycle_action_token', self.sentence())
-            self.assertLess(len(self.sentence()), 255)
+            sentence = self.events(self.hook)[-1]
+            self.assertIn('lifecycle_action_token', sentence)
+            self.assertTrue(sentence.endswith('.'), sentence)
 
         self.assertEqual(7, len(self.warnings()))
         self.assertEqual([], self.completed())
@@ -415,24 +636,340 @@ class SignalTest(_HookTestCase):
 
     def test_long_reason_is_cut(self):
         """An event that does not fit its column would lose its end."""
+        self.clock.advance_time_seconds(86000)
         token = self.senlin.wait_for_guest(self.cluster)
+        heat_context.RequestContext(user_id='u', username='operator',
+                                    is_admin=False)
 
         self.signal(self.answer(token, reason='r' * 5000))
 
-        self.assertLess(len(self.sentence()), 255)
+        self.assertTrue(self.sentence().endswith('rrr....'), self.sentence())
         self.assertEqual([token], self.completed())
 
-    def test_senlin_that_is_away_leaves_one_line(self):
+    def test_senlin_is_away_for_a_while(self):
+        """A guest was told that all is well, and would not say it again."""
+        for after in range(5):
+            for answer in (500, ksa_exceptions.ConnectFailure('no route')):
+                token = self.senlin.wait_for_guest(self.cluster)
+                self.senlin.down = self.outage(250, answer, after)
+
+                self.signal(self.answer(token))
+
+                self.assertEqual(token, self.completed()[-1])
+        self.assertNotEqual(0, self.time.slept)
+        self.assertEqual(10, len(self.completed()))
+        self.assertEqual(10, len(self.events(self.hook)))
+        self.assertEqual([], self.warnings())
+
+    def test_senlin_is_away_when_the_engine_is_new(self):
+        """The client itself could not be made, and the signal be lost."""
+        token = self.senlin.wait_for_guest(self.cluster)
+        self.hook = self.reload(self.hook)
+        self.senlin.down = self.outage(
+            100, ksa_exceptions.ConnectFailure('no route'))
+
+        self.signal(self.answer(token))
+
+        self.assertEqual([token], self.completed())
+
+    def test_senlin_that_is_away_for_long_leaves_one_line(self):
         """An outage would put one traceback per guest in the log."""
         token = self.senlin.wait_for_guest(self.cluster)
         self.senlin.down = ksa_exceptions.ConnectFailure('no route to Senlin')
 
         self.signal(self.answer(token))
 
-        self.assertRefused('no route to Senlin')
+        self.assertRefused('no route to Senlin', 'lost, to be sent again')
+        self.assertGreaterEqual(self.time.slept, 300)
+        self.assertLess(self.time.slept, 310)
         self.senlin.down = None
         self.signal(self.answer(token))
         self.assertEqual([token], self.completed())
+
+    def test_answer_of_senlin_is_lost(self):
+        """The server would go, and nobody hear why."""
+        token = self.senlin.wait_for_guest(self.cluster)
+
+        def after(request):
+            if request.method == 'POST':
+                self.senlin.after = lambda request: None
+                return 504
+        self.senlin.after = after
+
+        self.signal(self.answer(token))
+
+        self.assertEqual({token}, set(self.completed()))
+        self.assertIn('CONTINUE', self.sentence())
+        self.assertEqual([], self.warnings())
+
+
+class RollbackTest(_SignalTestCase):
+
+    def desired(self):
+        return self.senlin.clusters[self.cluster]['desired_capacity']
+
+    def test_server_stays_and_is_desired(self):
+        """A server that asks to stay would be deleted, or not be missed."""
+        token, = self.senlin.scale_in(self.cluster)
+        node = self.node_of(token)
+        self.assertEqual(2, self.desired())
+
+        self.rollback(token, reason='two games are on')
+
+        self.assertEqual('CANCELLED', self.senlin.status(token))
+        self.assertEqual([token], self.asked('cancel'))
+        self.assertIn(node['id'], self.senlin.nodes)
+        self.assertEqual(3, self.desired())
+        self.assertEqual([], self.completed())
+        self.assertEqual(
+            ['Signal: ROLLBACK for server %s (%s) after 31 s, by the signal '
+             'URL: two games are on.' % (node['physical_id'], node['name']),
+             'Signal: the desired capacity of cluster %s counts that server '
+             'again.' % self.cluster], self.events(self.hook))
+        self.assertEqual([], self.warnings())
+
+    def test_number_of_servers_does_not_change(self):
+        """Putting the capacity back would make a server, or delete one."""
+        before = set(self.senlin.nodes)
+        token, = self.senlin.scale_in(self.cluster)
+
+        self.rollback(token)
+        self.senlin.work()
+
+        self.assertEqual(before, set(self.senlin.nodes))
+        self.assertEqual('SUCCEEDED', self.senlin.status(
+            self.senlin.only_action('CLUSTER_RESIZE')))
+
+    def test_others_of_the_same_scale_in_may_go(self):
+        """One server that stays would keep the others, or be counted out."""
+        stays, goes = self.senlin.scale_in(self.cluster, 2)
+        seen = []
+
+        def meanwhile():
+            seen.append(list(self.events(self.hook)))
+            if len(seen) == 20:
+                self.signal(self.answer(goes))
+        self.time.meanwhile = meanwhile
+
+        self.rollback(stays)
+
+        # A person reads at once what the guest has said.
+        self.assertIn('ROLLBACK', seen[0][0])
+        self.assertEqual(2, self.desired())
+        self.assertEqual(2, len(self.senlin.nodes_of(self.cluster)))
+        self.assertEqual('CANCELLED', self.senlin.status(stays))
+        self.assertEqual('SUCCEEDED', self.senlin.status(goes))
+        self.assertEqual(['ROLLBACK', 'CONTINUE', 'the'],
+                         [event.split()[1] for event in
+                          self.events(self.hook)])
+
+    def test_one_that_comes_after_a_continue_for_another(self):
+        """The first answer would be taken for that of all."""
+        goes, stays = self.senlin.scale_in(self.cluster, 2)
+
+        self.signal(self.answer(goes))
+        self.rollback(stays)
+
+        self.assertEqual(2, self.desired())
+        self.assertEqual(2, len(self.senlin.nodes_of(self.cluster)))
+
+    def test_all_of_them_may_stay(self):
+        """The second to refuse would find its action gone."""
+        first, second = self.senlin.scale_in(self.cluster, 2)
+        self.time.meanwhile = lambda: self.rollback(second)
+
+        self.rollback(first)
+
+        self.assertEqual(3, self.desired())
+        self.assertEqual(['CANCELLED'] * 2,
+                         [self.senlin.status(t) for t in (first, second)])
+
+    def test_comes_twice(self):
+        """A retry of the agent would fill the event list, or wait again."""
+        token, = self.senlin.scale_in(self.cluster)
+        self.rollback(token)
+        events, slept = self.events(self.hook), self.time.slept
+
+        self.rollback(token)
+
+        self.assertEqual(events, self.events(self.hook))
+        self.assertEqual([token], self.asked('cancel'))
+        self.assertEqual(slept, self.time.slept)
+        self.assertEqual(1, self.journal.count('resize'))
+        self.assertEqual([], self.warnings())
+
+    def test_second_copy_does_not_wait(self):
+        """Each copy would block a thread of the engine for minutes."""
+        token, _other = self.senlin.scale_in(self.cluster, 2)
+        self.senlin.end(token, 'CANCELLED')
+
+        self.rollback(token)
+
+        self.assertEqual(0, self.time.slept)
+        self.assertEqual([], self.events(self.hook))
+
+    def test_second_copy_does_what_a_dead_engine_has_left(self):
+        """The cluster would stay one short for ever."""
+        token, = self.senlin.scale_in(self.cluster)
+        self.senlin.end(token, 'CANCELLED')
+
+        self.rollback(token)
+        self.senlin.work()
+
+        self.assertEqual(3, self.desired())
+        self.assertEqual([], self.events(self.hook))
+
+    def test_comes_after_the_timeout(self):
+        """A server that has gone would be said to stay."""
+        token, = self.senlin.scale_in(self.cluster)
+        self.senlin.end(token)
+
+        self.rollback(token)
+
+        self.assertEqual([], self.asked('cancel'))
+        self.assertEqual([], self.events(self.hook))
+        self.assertEqual([], self.warnings())
+
+    def test_comes_after_continue(self):
+        """Of two answers the first counts: the server is half gone."""
+        token, _other = self.senlin.scale_in(self.cluster, 2)
+        self.signal(self.answer(token))
+
+        self.rollback(token)
+
+        self.assertEqual([], self.asked('cancel'))
+        self.assertIn('CONTINUE', self.sentence())
+
+    def test_continue_after_it_changes_nothing(self):
+        """A server that was said to stay would be deleted after all."""
+        token, = self.senlin.scale_in(self.cluster)
+        self.rollback(token)
+
+        self.signal(self.answer(token))
+
+        self.assertEqual([], self.completed())
+        self.assertEqual(2, len(self.events(self.hook)))
+
+    def test_deletion_that_begins_at_this_moment_is_told(self):
+        """The guest would be told that it stays, and then be deleted."""
+        for status in ('RUNNING', 'SUCCEEDED', 'FAILED'):
+            token = self.senlin.wait_for_guest(self.cluster)
+
+            def before(request, token=token, status=status):
+                if request.method == 'PATCH':
+                    self.senlin.actions[token]['status'] = status
+            self.senlin.before = before
+
+            self.rollback(token)
+
+            self.assertIn('came too late, its deletion has begun',
+                          self.events(self.hook)[-1])
+        self.assertEqual(3, len(self.events(self.hook)))
+        self.assertNotIn('resize', self.journal)
+        self.assertNotIn('Traceback', self.log.output)
+
+    def test_cluster_that_stops_its_servers_first_cannot_keep_them(self):
+        """Cancelled, the stop counts as done, and the server would go."""
+        token, = self.senlin.scale_in(self.cluster, kind='NODE_OPERATION')
+
+        self.rollback(token)
+
+        self.assertRefused('cannot be kept',
+                           'cluster.stop_node_before_delete')
+        self.assertEqual(fakes.WAITING, self.senlin.status(token))
+
+    def test_token_of_somebody_else_is_refused(self):
+        """A guest could keep its neighbours from being scaled in."""
+        foreign = self.senlin.add_cluster()
+        self.senlin.bind_hook(foreign, self.senlin.add_hook())
+        token, = self.senlin.scale_in(foreign)
+        ended, = self.senlin.scale_in(self.senlin.add_cluster())
+        self.senlin.end(ended, 'CANCELLED')
+
+        self.rollback(token)
+
+        self.assertEqual(fakes.WAITING, self.senlin.status(token))
+        self.assertRefused('belongs to no cluster with this hook')
+        self.rollback(ended)
+        self.assertNotIn('resize', self.journal)
+        self.assertIn('belongs to no cluster', self.events(self.hook)[-1])
+
+    def test_senlin_is_away_for_a_while(self):
+        """The server would stay, and the cluster be one short."""
+        for after in range(10):
+            token, = self.senlin.scale_in(self.cluster)
+            self.senlin.down = self.outage(250, 500, after)
+
+            self.rollback(token)
+
+            self.assertEqual('CANCELLED', self.senlin.status(token))
+            self.assertEqual(3, self.desired())
+            self.assertIn('counts that server again',
+                          self.events(self.hook)[-1])
+        self.assertEqual(20, len(self.events(self.hook)))
+        self.assertEqual([], self.warnings())
+
+    def test_senlin_goes_away_in_the_middle_of_it(self):
+        """The server would stay, and nobody hear of it."""
+        for busy in (False, True):
+            tokens = self.senlin.scale_in(self.cluster, 1 + busy)
+            self.senlin.after = self.goes_away
+            if busy:
+                self.time.meanwhile = lambda: self.senlin.end(tokens[-1])
+
+            self.rollback(tokens[0])
+
+            self.assertEqual('CANCELLED', self.senlin.status(tokens[0]))
+            self.assertEqual(3 - busy, self.desired())
+            self.assertIn('ROLLBACK', self.events(self.hook)[-2])
+            self.assertIn('again', self.events(self.hook)[-1])
+
+    def goes_away(self, request):
+        if request.method == 'PATCH':
+            self.senlin.after = lambda request: None
+            self.senlin.down = self.outage(20)
+            return 504
+
+    def test_waits_for_the_deletion_of_the_others_too(self):
+        """A cluster with one silent guest would stay one short."""
+        stays, _silent = self.senlin.scale_in(self.cluster, 2)
+
+        def meanwhile():
+            # The timeout is over, and Nova has taken its time.
+            if self.time.slept >= 120 + 60:
+                self.senlin.guests_answer = True
+        self.time.meanwhile = meanwhile
+
+        self.rollback(stays)
+
+        self.assertEqual(2, self.desired())
+        self.assertIn('counts that server again',
+                      self.events(self.hook)[-1])
+
+    def test_cluster_that_stays_busy_is_not_waited_for_for_ever(self):
+        """A thread of the engine would be gone until its restart."""
+        token, = self.senlin.scale_in(self.cluster)
+        self.senlin.locks[self.cluster] = 'somebody'
+
+        self.rollback(token)
+
+        self.assertGreaterEqual(self.time.slept, 120)
+        self.assertLess(self.time.slept, 3600)
+        rollback, end = self.events(self.hook)
+        self.assertIn('ROLLBACK', rollback)
+        self.assertIn('capacity of cluster %s is too low' % self.cluster, end)
+        self.assertNotIn('Traceback', self.log.output)
+
+    def test_cluster_that_goes_meanwhile_is_no_trouble(self):
+        """A stack delete would leave a traceback for each such guest."""
+        token, _other = self.senlin.scale_in(self.cluster, 2)
+        self.time.meanwhile = (
+            lambda: self.senlin.clusters.pop(self.cluster, None))
+
+        self.rollback(token)
+
+        self.assertEqual(3, self.time.slept)
+        self.assertNotIn('Traceback', self.log.output)
 
 
 class PendingTest(_HookTestCase):
@@ -441,7 +978,7 @@ class PendingTest(_HookTestCase):
         super().setUp()
         self.create()
         self.cluster = self.senlin.add_cluster(size=2)
-        self.senlin.bind(self.cluster, self.hook.resource_id)
+        self.senlin.bind_hook(self.cluster, self.hook.FnGetRefId())
 
     def test_lists_what_waits_and_only_that(self):
         """A person could not see whom a scale-in waits for."""
@@ -475,6 +1012,385 @@ class PendingTest(_HookTestCase):
 
         self.assertEqual([], self.hook.FnGetAtt('pending'))
 
+    def test_many_drains_cost_as_much_as_one(self):
+        """A look at a large stack would take minutes, and load Senlin."""
+        costs = []
+        for drains in (1, 20):
+            cluster = self.senlin.add_cluster(size=drains)
+            self.senlin.bind_hook(cluster, self.hook.FnGetRefId())
+            for index in range(drains):
+                self.senlin.wait_for_guest(cluster, index)
+            del self.senlin.requests[:]
+            self.assertEqual(drains, len(self.hook.FnGetAtt('pending')))
+            costs.append(len(self.senlin.requests))
+            self.senlin.actions.clear()
+
+        self.assertEqual(costs[0], costs[1])
+
+    def test_nothing_that_waits_costs_one_request(self):
+        """Each look at a quiet stack would load Senlin."""
+        del self.senlin.requests[:]
+
+        self.assertEqual([], self.hook.FnGetAtt('pending'))
+
+        self.assertEqual(1, len(self.senlin.requests))
+
+
+class UpdateTest(_HookTestCase):
+    def setUp(self):
+        super().setUp()
+        self.start_over()
+
+    def start_over(self):
+        self.senlin.policies.clear()
+        self.senlin.clusters.clear()
+        self.senlin.bindings.clear()
+        self.hook = self.parse_stack(TEMPLATE)['hook']
+        self.create()
+        self.cluster = self.senlin.add_cluster(size=3)
+        self.senlin.bind_hook(self.cluster, self.hook.FnGetRefId())
+        del self.journal[:]
+
+    def assertHas(self, timeout, *clusters):
+        """The hook has one policy, with this timeout, on these clusters."""
+        hooks = self.policy()['spec']['properties']['hooks']
+        self.assertEqual(timeout, hooks['timeout'])
+        for cluster in clusters or (self.cluster,):
+            self.assertEqual([timeout], self.hook_timeouts(cluster))
+        self.assertEqual(self.policy()['id'], self.hook.FnGetAtt('policy_id'))
+        # Not even for a moment.
+        self.assertEqual([], self.senlin.unguarded)
+
+    def assertUnchanged(self):
+        # The queue is made again at each update, in case it was lost.
+        self.assertEqual({'create queue'}, set(self.journal))
+
+    def refused(self, **values):
+        error = self.assertRaises(base.ResourceFailure, self.update,
+                                  self.hook, **values)
+        return str(error)
+
+    def test_new_values_reach_the_cluster(self):
+        """The hook would be replaced, and with it every server."""
+        self.update(self.hook, timeout=200, criteria='YOUNGEST_FIRST')
+
+        self.assertHas(200)
+        self.assertEqual('YOUNGEST_FIRST',
+                         self.policy()['spec']['properties']['criteria'])
+        self.assertEqual('senlin.policy.deletion-1.0', self.policy()['type'])
+
+    def test_again_and_again(self):
+        """The second update would find no place for its policy."""
+        for timeout in (200, 250, 120, 300):
+            self.update(self.hook, timeout=timeout)
+            self.assertHas(timeout)
+
+    def test_every_cluster_is_reached(self):
+        """The second cluster would keep the old values for ever."""
+        other = self.senlin.add_cluster()
+        self.senlin.bind_hook(other, self.hook.FnGetRefId())
+        foreign = self.senlin.add_cluster()
+        hook = self.senlin.add_hook(timeout=77)
+        self.senlin.bind_hook(foreign, hook)
+
+        self.update(self.hook, timeout=200)
+
+        self.assertHas(200, self.cluster, other)
+        self.assertEqual([77], self.hook_timeouts(foreign))
+
+    def test_hook_without_a_cluster_is_updated(self):
+        """Its first cluster would get the old values."""
+        self.senlin.bindings.clear()
+        self.senlin.remove_cluster(self.cluster)
+
+        self.update(self.hook, timeout=200)
+
+        self.assertEqual([200], [p['spec']['properties']['hooks']['timeout']
+                                 for p in self.policies()])
+        self.assertEqual(self.policy()['id'], self.hook.FnGetAtt('policy_id'))
+
+    def test_user_data_stays_the_same(self):
+        """Every server would be replaced for a new timeout."""
+        before = {name: self.hook.FnGetAtt(name) for name in
+                  ('agent_config', 'signal_url', 'queue_name')}
+        reference = self.hook.FnGetRefId()
+
+        self.update(self.hook, timeout=200)
+
+        again = self.reload(self.hook)
+        for name, value in before.items():
+            self.assertEqual(value, self.hook.FnGetAtt(name))
+            self.assertEqual(value, again.FnGetAtt(name))
+        self.assertEqual(reference, again.FnGetRefId())
+        self.assertEqual(0, self.journal.count('sign queue'))
+
+    def test_another_queue_is_another_hook(self):
+        """Agents would read a queue on which nothing comes."""
+        self.assertRaises(base.UpdateReplace, self.update, self.hook,
+                          queue='shared')
+
+        self.assertEqual([], self.journal)
+
+    def test_busy_cluster_is_waited_for(self):
+        """A drain that is running would fail the update."""
+        other = self.senlin.add_cluster()
+        self.senlin.bind_hook(other, self.hook.FnGetRefId())
+        self.senlin.locks[self.cluster] = 'a drain'
+        runner = self.start_task(self.hook.update,
+                                 self.changed(self.hook, timeout=200))
+
+        self.stand_still(runner)
+
+        # Who is free does not wait for who is not.
+        self.assertEqual([200], self.hook_timeouts(other))
+        self.assertEqual([120], self.hook_timeouts(self.cluster))
+        del self.senlin.locks[self.cluster]
+        runner.run_to_completion()
+        self.assertHas(200, self.cluster, other)
+
+    def test_wait_has_an_end(self):
+        """The stack would end with "Timed out" and nothing else."""
+        self.senlin.locks[self.cluster] = 'a drain'
+        runner = self.start_task(self.hook.update,
+                                 self.changed(self.hook, timeout=200))
+        self.stand_still(runner)
+        self.clock.advance_time_seconds(3590)
+
+        error = self.assertRaises(base.ResourceFailure,
+                                  runner.run_to_completion)
+
+        self.assertIn('have not reached cluster %s' % self.cluster,
+                      str(error))
+        self.assertIn('3600 seconds', str(error))
+        self.assertEqual([120], self.hook_timeouts(self.cluster))
+
+    def test_timeout_must_be_below_the_one_of_each_cluster(self):
+        """The drain would end with the server alive."""
+        small = self.senlin.add_cluster(timeout=200)
+        self.senlin.bind_hook(small, self.hook.FnGetRefId())
+
+        message = self.refused(timeout=200)
+
+        self.assertIn('"timeout", 200 seconds, is not below 200 seconds, the '
+                      'timeout of cluster %s' % small, message)
+        self.assertUnchanged()
+        self.update(self.reload(self.hook), timeout=199)
+        self.assertHas(199, self.cluster, small)
+
+    def test_cluster_of_others_sets_no_limit(self):
+        """A small cluster elsewhere in the project would be in the way."""
+        foreign = self.senlin.add_cluster(timeout=10)
+        self.senlin.bind_hook(foreign, self.senlin.add_hook(timeout=5))
+
+        self.update(self.hook, timeout=200)
+
+        self.assertHas(200)
+
+    def test_other_deletion_policy_is_named(self):
+        """It would take the place that the swap needs."""
+        other = self.senlin.add_policy(type_='senlin.policy.deletion-1.0')
+        self.senlin.bind(self.cluster, other)
+
+        message = self.refused(timeout=200)
+
+        self.assertIn('another deletion policy, %s' % other, message)
+        self.assertUnchanged()
+
+    def test_cluster_that_has_the_hook_twice(self):
+        """Two swaps that were cut short would leave it so for ever."""
+        self.senlin.bind(self.cluster, self.senlin.add_hook_policy(
+            self.hook.FnGetRefId(), 120,
+            type_='senlin.policy.deletion-1.0'))
+
+        for timeout in (200, 120):
+            self.update(self.hook, timeout=timeout)
+            self.assertHas(timeout)
+
+    def test_cluster_that_has_the_right_hook_twice(self):
+        """Each scale-in would run two hooks."""
+        properties = self.policy()['spec']['properties']
+        self.senlin.bind(self.cluster, self.senlin.add_policy(
+            self.hook.FnGetRefId(), 'senlin.policy.deletion-1.0',
+            **properties))
+        self.hook.state_set('UPDATE', 'FAILED')
+
+        self.update(self.hook)
+
+        self.assertEqual([120], self.hook_timeouts(self.cluster))
+        self.assertEqual([], self.senlin.unguarded)
+
+    def test_policy_that_others_made_is_no_obstacle(self):
+        """A health policy has nothing to do with it."""
+        self.senlin.bind(self.cluster, self.senlin.add_policy(
+            type_='senlin.policy.health-1.1'))
+
+        self.update(self.hook, timeout=200)
+
+        self.assertEqual(2, len(self.senlin.bindings_of(self.cluster)))
+        self.assertEqual(1, len(self.policies()))
+
+    def test_attach_that_fails_is_repeated(self):
+        """A lost race for the lock would leave the old values."""
+        self.senlin.outcomes['CLUSTER_ATTACH_POLICY'] = [
+            ('FAILED', 'Failed in locking cluster.')] * 2
+
+        self.update(self.hook, timeout=200)
+
+        self.assertHas(200)
+
+    def test_engine_dies_anywhere(self):
+        """An update that was cut short could not be finished."""
+        self.dies_anywhere(wanted=200, hears=(True, False))
+
+    def test_engine_dies_anywhere_and_the_update_is_taken_back(self):
+        """Heat sees no difference then, and the new values would stay."""
+        self.dies_anywhere(wanted=120)
+
+    def test_engine_dies_anywhere_and_other_values_follow(self):
+        """Two places on the cluster would be taken, and a third be needed."""
+        self.dies_anywhere(wanted=250)
+
+    def dies_anywhere(self, wanted, hears=(True,)):
+        for hears_of_the_last in hears:
+            for changes in itertools.count(1 - hears_of_the_last):
+                self.start_over()
+                died = self.dies(changes, self.update, self.hook, timeout=200,
+                                 hears_of_the_last=hears_of_the_last)
+                self.senlin.work()
+                if not died:
+                    break
+                self.hook = self.reload(self.hook)
+                self.update(self.hook, timeout=wanted)
+                self.assertHas(wanted)
+            # A policy, its place on the cluster, and the old one's end twice.
+            self.assertGreaterEqual(changes, 4)
+
+    def test_engine_dies_again_and_again(self):
+        """Each death would leave one policy more."""
+        for timeout in (200, 250, 200, 300, 250):
+            self.dies(2, self.update, self.hook, timeout=timeout)
+            self.senlin.work()
+            self.hook = self.reload(self.hook)
+        self.assertEqual([], self.senlin.unguarded)
+
+        self.update(self.hook, timeout=130)
+
+        self.assertHas(130)
+
+    def test_senlin_is_away_for_a_while(self):
+        """A restart of Senlin would fail the update."""
+        for after in range(0, 21, 4):
+            self.start_over()
+            self.senlin.down = self.outage(250, 503, after)
+
+            self.update(self.hook, timeout=200)
+
+            self.assertHas(200)
+
+    def test_failed_creation_is_finished_in_place(self):
+        """A new hook would mean new user data, hence new servers."""
+        self.hook = self.parse_stack(TEMPLATE)['hook']
+        self.dies(3, self.create)
+        name = self.hook.FnGetRefId()
+        self.hook = self.reload(self.hook)
+
+        self.update(self.hook, timeout=200)
+
+        self.assertEqual(name, self.hook.FnGetRefId())
+        self.assertEqual(1, len(self.policies()))
+
+    def test_creation_that_never_began_is_replaced(self):
+        """Heat has nothing there that an update could finish."""
+        hook = self.parse_stack(TEMPLATE)['hook']
+        with mock.patch.object(type(hook), 'handle_create',
+                               side_effect=ValueError):
+            self.assertRaises(base.ResourceFailure, self.run_task,
+                              hook.create)
+
+        self.assertRaises(base.UpdateReplace, self.update,
+                          self.reload(hook), timeout=200)
+
+    def test_what_was_lost_is_made_again(self):
+        """A hook whose policy somebody deleted could not be repaired."""
+        self.senlin.remove_cluster(self.cluster)
+        self.senlin.policies.clear()
+        self.zaqar.existing.clear()
+
+        self.assertRaises(base.ResourceFailure, self.run_task,
+                          self.hook.check)
+        self.hook = self.reload(self.hook)
+        self.update(self.hook)
+
+        self.assertEqual(1, len(self.policies()))
+        self.assertIn(self.hook.FnGetRefId(), self.zaqar.existing)
+
+    def test_update_without_a_change_changes_nothing(self):
+        """Each stack update would lock the clusters."""
+        policies = dict(self.senlin.policies)
+        del self.journal[:]
+
+        self.update(self.hook)
+
+        # Made again or not, it is the same queue.
+        self.assertEqual(['create queue'], self.journal)
+        self.assertEqual(policies, self.senlin.policies)
+
+
+class CheckTest(_HookTestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.create()
+
+    def problem(self):
+        error = self.assertRaises(base.ResourceFailure, self.run_task,
+                                  self.hook.check)
+        return str(error)
+
+    def test_healthy_hook_passes(self):
+        """A check would cry wolf."""
+        self.run_task(self.hook.check)
+
+        self.assertEqual((self.hook.CHECK, self.hook.COMPLETE),
+                         self.hook.state)
+
+    def test_policy_that_is_gone_is_named(self):
+        """Nobody would know that servers go without a drain."""
+        self.senlin.policies.clear()
+
+        message = self.problem()
+
+        self.assertIn('gone: policy %s;' % self.hook.FnGetRefId(), message)
+        self.assertIn('update the stack', message)
+        self.assertNotIn('queue', message)
+
+    def test_queue_that_is_gone_is_named(self):
+        """Nobody would know that the agents are deaf."""
+        self.zaqar.existing = {'other'}
+
+        message = self.problem()
+
+        self.assertIn('gone: queue %s;' % self.hook.FnGetRefId(), message)
+        self.assertNotIn('policy', message)
+
+    def test_both_are_named_at_once(self):
+        """A person would repair one, to hear of the other."""
+        self.senlin.policies.clear()
+        self.zaqar.existing.clear()
+
+        message = self.problem()
+
+        self.assertIn('policy', message)
+        self.assertIn('queue', message)
+
+    def test_given_queue_is_not_ours_to_check(self):
+        """Zaqar makes a queue with its first message."""
+        hook = self.parse_stack(SHARED_QUEUE)['hook']
+        self.run_task(hook.create)
+        self.zaqar.existing.clear()
+
+        self.run_task(hook.check)
+
 
 class DeleteTest(_HookTestCase):
 
@@ -503,26 +1419,29 @@ class DeleteTest(_HookTestCase):
         """A stack whose queue was removed by hand could not be deleted."""
         self.create()
         self.senlin.policies.clear()
-        self.zaqar.queues.clear()
+        self.zaqar.existing.clear()
 
         self.delete()
 
         self.assertEqual((self.hook.DELETE, self.hook.COMPLETE),
                          self.hook.state)
 
-    def test_engine_dies_in_the_middle(self):
+    def test_engine_dies_anywhere(self):
         """The second try would stop at what the first has done."""
-        self.create()
-        with mock.patch.object(fakes._Queue, 'delete',
-                               side_effect=SystemExit):
-            self.assertRaises(SystemExit, self.delete)
-        self.assertEqual({}, self.senlin.policies)
+        for changes in itertools.count():
+            self.hook = self.parse_stack(TEMPLATE)['hook']
+            self.create()
+            if not self.dies(changes, self.delete):
+                break
 
-        again = self.reload(self.hook)
-        again.handle_delete()
+            again = self.reload(self.hook)
+            self.run_task(again.delete)
 
-        self.assertIn('delete user', self.journal)
-        self.assertEqual({}, again.data())
+            self.assertEqual({}, self.senlin.policies)
+            self.assertEqual(set(), self.zaqar.existing)
+            self.assertEqual({}, again.data())
+        # Policy, queue, key pair, user.
+        self.assertEqual(4, changes)
 
     def test_hook_that_was_never_created_asks_nobody(self):
         """A stack that failed early could not be deleted."""
@@ -533,13 +1452,80 @@ class DeleteTest(_HookTestCase):
     def test_policy_in_use_is_named(self):
         """A person would have to guess what still needs the hook."""
         self.create()
-        self.senlin.bind(self.senlin.add_cluster(), self.hook.resource_id)
+        self.senlin.bind_hook(self.senlin.add_cluster(),
+                              self.hook.FnGetRefId())
 
         error = self.assertRaises(base.ResourceFailure, self.delete)
 
-        self.assertIn('the policy %s is still attached'
-                      % self.hook.resource_id, str(error))
-        self.assertEqual(1, len(self.zaqar.queues))
+        self.assertIn('Policy %s is still attached to a cluster'
+                      % self.policy()['id'], str(error))
+        self.assertIn('openstack cluster policy detach', str(error))
+        self.assertEqual(1, len(self.zaqar.existing))
+        self.assertNotIn('delete user', self.journal)
+
+    def test_every_policy_of_the_hook_goes(self):
+        """What an update has left would stay in the project for ever."""
+        self.create()
+        self.senlin.add_hook_policy(self.hook.FnGetRefId(),
+                                    type_='senlin.policy.deletion-1.0')
+        other = self.senlin.add_hook()
+
+        self.delete()
+
+        self.assertEqual([other], [policy['name'] for policy in
+                                   self.senlin.policies.values()])
+
+    def test_services_are_away_for_a_while(self):
+        """A restart of Senlin or Zaqar would fail the deletion."""
+        for after in range(3):
+            self.hook = self.parse_stack(TEMPLATE)['hook']
+            self.create()
+            self.senlin.down = self.outage(250, 500, after)
+            self.zaqar.down = zaqar_errors.InternalServerError()
+            runner = self.start_task(self.hook.delete)
+            self.stand_still(runner)
+            self.zaqar.down = None
+            runner.run_to_completion()
+
+            self.assertEqual({}, self.senlin.policies)
+            self.assertEqual(set(), self.zaqar.existing)
+
+    def test_senlin_is_away_for_long(self):
+        """What it still has would be left behind without a word."""
+        self.create()
+        self.senlin.down = self.outage(
+            1000, ksa_exceptions.ConnectFailure('no route to Senlin'))
+
+        error = self.assertRaises(base.ResourceFailure, self.delete)
+
+        self.assertIn('a service has not answered for 300 seconds',
+                      str(error))
+        self.assertIn('no route to Senlin', str(error))
+
+    def test_senlin_that_was_taken_away_is_no_trouble(self):
+        """No stack could be deleted after Senlin was retired."""
+        self.create()
+        again = self.reload(self.hook)
+        self.senlin.in_catalogue = False
+
+        self.run_task(again.delete)
+
+        self.assertEqual(set(), self.zaqar.existing)
+        self.assertIn('delete user', self.journal)
+        self.assertEqual({}, again.data())
+        self.assertEqual(1, self.log.output.count('left out: '))
+        self.assertNotIn('Traceback', self.log.output)
+
+    def test_zaqar_that_was_taken_away_is_no_trouble(self):
+        """No stack could be deleted after Zaqar was retired."""
+        self.create()
+        again = self.reload(self.hook)
+        self.zaqar.down = ksa_exceptions.EndpointNotFound('no messaging')
+
+        self.run_task(again.delete)
+
+        self.assertEqual({}, self.senlin.policies)
+        self.assertIn('delete user', self.journal)
 
 
 class SharedQueueTest(_HookTestCase):
@@ -547,15 +1533,28 @@ class SharedQueueTest(_HookTestCase):
 
     def test_given_queue_is_used_and_kept(self):
         """The queue of somebody else would be deleted with the stack."""
-        self.zaqar.queues.add('shared')
+        self.zaqar.existing.add('shared')
 
         self.create()
         self.assertEqual('shared', self.hook.FnGetAtt('queue_name'))
         self.assertEqual('shared', self.agent_config()['queue']['name'])
         self.delete()
 
-        self.assertEqual({'shared'}, self.zaqar.queues)
+        self.assertEqual({'shared'}, self.zaqar.existing)
         self.assertNotIn('create queue', self.journal)
+
+    def test_empty_name_is_a_queue_of_its_own(self):
+        """A template with an "if" would have to know a name."""
+        self.hook = self.parse_stack(
+            SHARED_QUEUE.replace('shared', '""'))['hook']
+
+        self.create()
+        self.assertEqual({self.hook.FnGetRefId()}, self.zaqar.existing)
+        self.assertEqual(self.hook.FnGetRefId(),
+                         self.hook.FnGetAtt('queue_name'))
+        self.delete()
+
+        self.assertEqual(set(), self.zaqar.existing)
 
 
 def _shape(document):

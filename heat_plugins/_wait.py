@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""How long we wait for a cluster or a service, and what we say at the end."""
+
+import contextlib
+import datetime
+import time
+
+from heat.common import exception
+from heat.common.i18n import _
+from heat.engine import resource
+from keystoneauth1 import exceptions as ksa_exceptions
+from openstack import exceptions as sdk_exceptions
+from oslo_log import log as logging
+from oslo_utils import timeutils
+import requests
+from zaqarclient import errors as zaqar_errors
+
+LOG = logging.getLogger(__name__)
+
+# Senlin itself looks at a drain every three seconds.
+PERIOD = 3
+
+# A service that is restarted or upgraded is back by then. In seconds.
+OUTAGE = 300
+
+# Heat's own end of a wait says "Timed out" and nothing else, so ours comes
+# first, by this many seconds.
+_LAST_WORD = 10
+
+# Whatever Senlin, Zaqar, Keystone and the network to them may raise.
+SERVICE_ERRORS = (
+    sdk_exceptions.SDKException,
+    ksa_exceptions.ClientException,
+    zaqar_errors.ZaqarError,
+    # The Zaqar client lets it through.
+    requests.RequestException,
+    exception.HeatException,
+)
+
+
+class Wait:
+    """One attempt of a handler, and its end.
+
+    A handler returns it, and the check that belongs to the handler takes one
+    step of the work at each poll. Steps can be taken again: an outage of a
+    service costs time and nothing else.
+    """
+
+    def __init__(self, rsrc):
+        self._name = rsrc.name
+        self._seconds = rsrc.stack.timeout_secs()
+        self._deadline = _in_seconds(max(self._seconds - _LAST_WORD, 0))
+        self._away_until = None
+
+    def until_done(self, step):
+        """Take one step; return True if it was the last one.
+
+        :param step: a callable that returns None when there is nothing left
+            to do, else a sentence that tells what is waited for.
+        :raises PollDelay: when there is more to do.
+        :raises Error: when the time is over.
+        """
+        outage = None
+        try:
+            awaited = step()
+        except ksa_exceptions.EndpointNotFound as error:
+            raise exception.Error(
+                _('%(name)s: %(error)s; repeat the operation when the service '
+                  'is in the catalogue of Keystone.')
+                % {'name': self._name, 'error': describe(error)})
+        except SERVICE_ERRORS as error:
+            if not is_outage(error):
+                raise
+            outage = error
+        # In an except clause oslo.log would add the exception once more.
+        if outage is None:
+            self._away_until = None
+        else:
+            awaited = self._outage(outage)
+        if awaited is None:
+            return True
+        if timeutils.utcnow() < self._deadline:
+            raise resource.PollDelay(PERIOD)
+        raise exception.Error(
+            _('%(name)s: %(awaited)s This has taken the %(seconds)s seconds '
+              'of the stack timeout. What was begun goes on; repeat the '
+              'operation, with a longer "--timeout" (in minutes) if need be.')
+            % {'name': self._name, 'awaited': awaited,
+               'seconds': self._seconds})
+
+    def _outage(self, error):
+        if self._away_until is None:
+            self._away_until = _in_seconds(OUTAGE)
+            LOG.warning('%(name)s: waiting for a service: %(error)s',
+                        {'name': self._name, 'error': describe(error)})
+        if timeutils.utcnow() < self._away_until:
+            return _('A service does not answer: %s.') % describe(error)
+        raise exception.Error(
+            _('%(name)s: a service has not answered for %(seconds)s seconds: '
+              '%(error)s. Repeat the operation when it is back.')
+            % {'name': self._name, 'seconds': OUTAGE,
+               'error': describe(error)})
+
+
+def through_outages(call, *args):
+    """Return what a call returns, when the services it needs are back.
+
+    For the signals of guests, who have long been told that all is well. It
+    blocks its thread.
+
+    :raises: what the call raises, an outage after `OUTAGE` seconds only.
+    """
+    end = _in_seconds(OUTAGE)
+    while True:
+        try:
+            return call(*args)
+        except SERVICE_ERRORS as error:
+            if not is_outage(error) or timeutils.utcnow() >= end:
+                raise
+        time.sleep(PERIOD)
+
+
+def is_outage(error):
+    """Whether an error says that a service is away for now."""
+    if isinstance(error, (ksa_exceptions.ConnectionError,
+                          ksa_exceptions.DiscoveryFailure,
+                          requests.ConnectionError, requests.Timeout,
+                          # What openstacksdk says when it cannot ask a
+                          # service for its versions.
+                          sdk_exceptions.NotSupported,
+                          sdk_exceptions.ServiceDiscoveryException)):
+        return True
+    for attribute in ('status_code', 'http_status', 'code'):
+        status = getattr(error, attribute, None)
+        if isinstance(status, int):
+            return status >= 500
+    return False
+
+
+@contextlib.contextmanager
+def unless_missing():
+    """Skip what needs a service that the catalogue has not.
+
+    For deletion: what was of a service that was taken away went with it.
+    """
+    missing = None
+    try:
+        yield
+    except ksa_exceptions.EndpointNotFound as error:
+        missing = error
+    # In an except clause oslo.log would add the exception once more.
+    if missing:
+        LOG.warning('left out: %s', describe(missing))
+
+
+def describe(error):
+    """Return an error as one short line without a full stop."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return lines[0][:200].rstrip('.: ')
+
+
+def _in_seconds(seconds):
+    return timeutils.utcnow() + datetime.timedelta(seconds=seconds)
