@@ -16,12 +16,13 @@ import secrets
 import sys
 import tempfile
 
-# The cloud's network is 127.77.0.0/24: the control plane has the first
-# address, servers get the others from Neutron. An address of its own keeps
-# the well-known ports clear of whatever else runs on 127.0.0.1.
-ADDRESS = '127.77.0.1'
-CIDR = '127.77.0.0/24'
-POOL = ('127.77.0.10', '127.77.0.250')
+# The control plane has the first address of the cloud's network, servers get
+# the others from Neutron. An address of its own keeps the well-known ports
+# clear of whatever else runs on 127.0.0.1, and of other local clouds.
+NETWORK = os.environ.get('SANDBOX_NETWORK') or '127.77.0'
+ADDRESS = NETWORK + '.1'
+CIDR = NETWORK + '.0/24'
+POOL = (NETWORK + '.10', NETWORK + '.250')
 REGION = 'RegionOne'
 
 REPO = pathlib.Path(__file__).resolve().parents[1]

@@ -61,7 +61,8 @@ class Processes:
         kept = {name: value for name, value in os.environ.items()
                 if name in ('PATH', 'HOME', 'LANG', 'LC_ALL', 'TMPDIR')}
         return {**kept, 'PYTHONPATH': str(cloud.REPO),
-                'PYTHONUNBUFFERED': '1', **dict(extra)}
+                'PYTHONUNBUFFERED': '1', 'SANDBOX_NETWORK': cloud.NETWORK,
+                **dict(extra)}
 
     def start(self, service):
         """Start a service unless it runs."""

@@ -23,7 +23,7 @@ TEMPLATES = pathlib.Path(__file__).with_name('templates')
 LIBRARY = cloud.REPO / 'templates'
 
 # Seconds until a test gives up waiting: no measure, only an end.
-PATIENCE = 180
+PATIENCE = 300
 
 
 def wait_for(what, condition, patience=PATIENCE):

@@ -66,7 +66,7 @@ def test_condition_needs_a_cluster_and_nothing_else(project, given, said):
 @pytest.mark.parametrize('name, said', [
     ('no spaces', '"no spaces" does not match pattern'),
     ('ü', '"ü" does not match pattern'),
-    ('x' * 65, 'length (65) is out of range (min: 1, max: 64)'),
+    ('x' * 65, 'length (65) is out of range (min: 0, max: 64)'),
 ])
 def test_queue_name_that_zaqar_does_not_take(project, name, said):
     """The first drain would fail, long after the creation."""
@@ -121,7 +121,7 @@ def test_hook_that_is_none(project, empty, nothing_new):
                 guard=condition(hook=name, cluster=empty.cluster_id)))
             assert ('guard: "hook" is not an OS::Hooks::LifecycleHook: Senlin '
                     'knows no deletion policy with a Zaqar hook by the name '
-                    '"%s".' % name in reason)
+                    '"%s"; give the hook by get_resource.' % name in reason)
     finally:
         project.connection.clustering.delete_policy(plain)
 

@@ -427,7 +427,8 @@ class Senlin(fixtures.Fixture):
             if binding['policy_type'] == policy['type']:
                 return ('FAILED', 'Only one instance of policy type (%s) can '
                         'be attached to a cluster' % policy['type'])
-        self.bind(action['target'], policy['id'])
+        self.bind(action['target'], policy['id'],
+                  enabled=action['inputs']['enabled'])
         return _DONE
 
     def _work_cluster_detach_policy(self, action):
