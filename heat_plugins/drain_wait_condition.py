@@ -117,8 +117,9 @@ class DrainWaitCondition(_repair.Repairable):
         return wait.until_done(lambda: self._drain(attempts))
 
     def handle_check(self):
-        cluster = _senlin.get_cluster(self.client(), self.resource_id)
-        if cluster is None:
+        cluster = self.resource_id and _senlin.get_cluster(self.client(),
+                                                           self.resource_id)
+        if not cluster:
             raise exception.Error(
                 _('%(name)s: cluster %(cluster)s is gone; update the stack '
                   'with another cluster, or delete it.')

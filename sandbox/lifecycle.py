@@ -106,6 +106,11 @@ class LocalCloud:
             self._wait_for(service)
         if first_time:
             self._create_schemas()
+        # Nova asks Keystone as it starts, and ends if nobody answers.
+        for service in others:
+            if service.name == 'keystone':
+                self.processes.start(service)
+                self._wait_for(service)
         for service in others:
             self.processes.start(service)
         self._in_parallel(self._wait_for, len(others) or 1, others)

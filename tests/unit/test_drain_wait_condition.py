@@ -343,11 +343,12 @@ class ValidateTest(base.ServiceTestCase):
         """The server would look guarded and not be."""
         self.assertIn('not supported yet', self.refusal(server='s'))
         self.assertIn('not supported yet',
-                      self.refusal(server='{get_resource: other}'))
+                      self.refusal(server='{get_attr: [other, value]}'))
 
     def test_cluster_of_the_same_stack_is_taken(self):
         """It has no ID yet, and every real template would be refused."""
         self.validate(cluster='{get_resource: other}')
+        self.validate(cluster='{get_attr: [other, value]}')
         self.validate(cluster='c')
 
 
@@ -370,6 +371,16 @@ class UpdateTest(_ConditionTestCase):
         self.assertEqual(self.cluster, self.condition.FnGetRefId())
         self.assertEqual(2, len(self.senlin.nodes_of(self.cluster)))
         self.assertNotIn('resize', self.journal)
+
+    def test_hook_that_was_replaced_is_ours_no_more(self):
+        """Put on by somebody else, it would be taken off by us."""
+        self.update(self.condition, hook=self.other)
+        self.senlin.bind_hook(self.cluster, self.hook)
+
+        self.run_task(self.reload(self.condition).delete)
+
+        self.assertEqual([self.hook], [b['policy_name']
+                                       for b in self.senlin.bindings])
 
     def test_there_and_back(self):
         """The place on the cluster would be used up."""
@@ -698,6 +709,43 @@ class DeleteTest(_ConditionTestCase):
         self.assertEqual(3, cluster['desired_capacity'])
         self.assertEqual(2, cluster['min_size'])
 
+    def test_minimum_size_is_the_one_from_before_the_first_attempt(self):
+        """A drain that failed would be taken for what the tenant wants."""
+        self.start_over(size=3, min_size=2)
+        self.create()
+        self.senlin.outcomes['CLUSTER_RESIZE'] = [NODE_LOST]
+        # What the attempt had done before it failed.
+        self.senlin.after = self.lower_the_minimum
+        runner = self.start_task(self.condition.delete)
+        while len(self.resizes()) < 2:
+            runner.step()
+        self.senlin.guests_answer = False
+        for _i in range(10):
+            runner.step()
+        for child in list(self.resizes()[-1]['depends_on']):
+            self.senlin.end(child, 'CANCELLED')
+
+        self.assertRaises(base.ResourceFailure, runner.run_to_completion)
+
+        self.senlin.work()
+        self.assertEqual(2, self.senlin.clusters[self.cluster]['min_size'])
+
+    def lower_the_minimum(self, request):
+        if request.method == 'POST':
+            self.senlin.clusters[self.cluster]['min_size'] = 0
+            self.senlin.after = lambda request: None
+
+    def test_minimum_size_that_was_changed_meanwhile_counts(self):
+        """The tenant's own value would be overwritten by an old one."""
+        self.start_over(size=5, min_size=3)
+        self.create()
+        self.refuses(stay=4)
+        self.senlin.clusters[self.cluster]['min_size'] = 1
+
+        self.refuses(stay=4)
+
+        self.assertEqual(1, self.senlin.clusters[self.cluster]['min_size'])
+
     def refuses(self, stay):
         """Delete; so many guests answer ROLLBACK."""
         self.senlin.guests_answer = False
@@ -825,6 +873,18 @@ class DeleteTest(_ConditionTestCase):
 
         self.finish(self.condition.check_delete_complete, wait)
 
+    def test_cluster_that_goes_at_this_moment_is_no_trouble(self):
+        """Somebody's cluster delete would fail ours now and then."""
+        def before(request):
+            if request.path == '/v1/clusters/%s' % self.cluster:
+                self.senlin.before = lambda request: None
+                self.senlin.remove_cluster(self.cluster)
+        self.senlin.before = before
+
+        self.delete()
+
+        self.assertEqual([], self.journal)
+
     def test_cluster_without_the_hook_is_left_alone(self):
         """Who took the hook off does not want a drain."""
         self.senlin.bindings = []
@@ -933,7 +993,7 @@ class DeleteAfterFailedCreateTest(_ConditionTestCase):
         """A stack that failed early could not be deleted."""
         self.delete()
 
-        self.assertEqual([], self.journal)
+        self.assertEqual([], self.senlin.requests)
 
     def test_refused_cluster_is_not_drained(self):
         """A cluster that was never guarded would be emptied."""

@@ -1144,6 +1144,8 @@ class UpdateTest(_HookTestCase):
         # Who is free does not wait for who is not.
         self.assertEqual([200], self.hook_timeouts(other))
         self.assertEqual([120], self.hook_timeouts(self.cluster))
+        newest = max(self.policies(), key=lambda p: p['created_at'])
+        self.assertEqual(newest['id'], self.hook.FnGetAtt('policy_id'))
         del self.senlin.locks[self.cluster]
         runner.run_to_completion()
         self.assertHas(200, self.cluster, other)
