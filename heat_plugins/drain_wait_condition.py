@@ -195,9 +195,10 @@ class DrainWaitCondition(_repair.Repairable):
                 if not action.depends_on:
                     self._stop_draining()
                 return False
-            if action.status == _senlin.FAILED and attempts[0] > 1:
-                if not _senlin.was_not_tried(action):
-                    attempts[0] -= 1
+            untried = _senlin.was_not_tried(action)
+            failed = action.status == _senlin.FAILED
+            if untried or (failed and attempts[0] > 1):
+                attempts[0] -= not untried
                 LOG.warning('%(name)s: cluster %(cluster)s: a drain failed '
                             '(%(reason)s) and is begun anew',
                             {'name': self.name, 'cluster': self.resource_id,

@@ -18,7 +18,9 @@ resources:
       cluster: %(cluster)s
 '''
 
+# Senlin has not even tried, or was stopped while it did.
 LOCKED = ('FAILED', 'Failed in locking cluster.')
+STOPPED = ('FAILED', 'Engine died when executing this action.')
 NODE_LOST = ('FAILED', 'node lost')
 
 
@@ -125,12 +127,13 @@ class CreateTest(_ConditionTestCase):
 
     def test_lost_race_for_the_lock_is_run_again(self):
         """Senlin gives up after three tries; we have longer."""
-        self.senlin.outcomes['CLUSTER_ATTACH_POLICY'] = [LOCKED, LOCKED]
+        self.senlin.outcomes['CLUSTER_ATTACH_POLICY'] = [LOCKED, LOCKED,
+                                                         STOPPED]
 
         self.create()
 
         self.assertIsGuarded()
-        self.assertEqual(3, self.journal.count('policy_attach'))
+        self.assertEqual(4, self.journal.count('policy_attach'))
 
     def test_refusal_by_senlin_is_told(self):
         """The stack would wait for a hook that never comes."""
@@ -327,7 +330,7 @@ class ValidateTest(base.ServiceTestCase):
         stack = self.parse_stack('\n'.join(
             TEMPLATE.splitlines()[:-2] + ['      hook: h'] + lines +
             ['  other:', '    type: OS::Heat::None']))
-        stack['drained'].validate()
+        stack.validate()
 
     def refusal(self, **values):
         return str(self.assertRaises(base.StackValidationFailed,
@@ -342,8 +345,9 @@ class ValidateTest(base.ServiceTestCase):
     def test_server_is_refused(self):
         """The server would look guarded and not be."""
         self.assertIn('not supported yet', self.refusal(server='s'))
-        self.assertIn('not supported yet',
-                      self.refusal(server='{get_attr: [other, value]}'))
+        # A value that comes from something that is not there yet is none.
+        for server in ('{get_attr: [other, value]}', 'null'):
+            self.assertIn('not supported yet', self.refusal(server=server))
 
     def test_cluster_of_the_same_stack_is_taken(self):
         """It has no ID yet, and every real template would be refused."""
@@ -628,10 +632,10 @@ class DeleteTest(_ConditionTestCase):
         self.delete()
         self.assertEqual([], self.senlin.bindings)
 
-    def test_races_for_the_lock_do_not_count(self):
-        """A busy cluster would use up the attempts."""
+    def test_what_was_not_tried_does_not_count(self):
+        """A busy cluster, or an upgrade, would use up the attempts."""
         self.senlin.outcomes['CLUSTER_RESIZE'] = (
-            [LOCKED] * 5 + [NODE_LOST] + [LOCKED] * 5 + [NODE_LOST])
+            [LOCKED] * 5 + [NODE_LOST] + [STOPPED] * 5 + [NODE_LOST])
 
         self.delete()
 
@@ -999,10 +1003,11 @@ class DeleteAfterFailedCreateTest(_ConditionTestCase):
         """A cluster that was never guarded would be emptied."""
         self.make(timeout_mins=5)
         self.create_fails()
+        del self.senlin.requests[:]
 
         self.delete()
 
-        self.assertEqual([], self.journal)
+        self.assertEqual([], self.senlin.requests)
 
     def test_attach_that_failed_does_not_stop_the_deletion(self):
         """The failure has been told; a second time it would be in the way."""
