@@ -66,7 +66,7 @@ def test_condition_needs_a_cluster_and_nothing_else(project, given, said):
 @pytest.mark.parametrize('name, said', [
     ('no spaces', '"no spaces" does not match pattern'),
     ('ü', '"ü" does not match pattern'),
-    ('x' * 65, 'length (65) is out of range (min: 0, max: 64)'),
+    ('x' * 65, 'length (65) is out of range'),
 ])
 def test_queue_name_that_zaqar_does_not_take(project, name, said):
     """The first drain would fail, long after the creation."""

@@ -33,7 +33,8 @@ def test_scale_in_waits_for_the_drain(project):
         before - {victim} == stack.members()
         and stack.cluster().status == 'ACTIVE'))
     assert 1 == stack.cluster().desired_capacity
-    assert any('CONTINUE for server %s: drained in' % victim in event
+    assert any('CONTINUE for server %s (' % victim in event
+               and ' s, by the signal URL: drained in ' in event
                for event in stack.events('hook'))
 
 
