@@ -231,7 +231,13 @@ class LifecycleHook(_repair.Repairable, signal_responder.SignalResponder):
         # becomes a traceback in the engine's log. So we say what is wrong
         # once in the log for the operator and once as an event for the tenant.
         try:
-            return self._obey(_signals.parse(details))
+            signal = _signals.parse(details)
+            try:
+                return self._obey(signal)
+            finally:
+                # The next signal has a session of its own; a thousand that
+                # stay open are all the connections that Senlin takes.
+                self.context.keystone_session.session.close()
         except _signals.Refused as refusal:
             problem = _('refused: %s.') % refusal
         except _wait.SERVICE_ERRORS as error:
