@@ -3,11 +3,15 @@
 """Who may end a drain: the guest of this hook, once, and nobody else."""
 
 from concurrent import futures
+import os
 import uuid
 
 import pytest
 
 from tests.functional import tenant
+
+# Of those sent at once. SIGNALS=1000 takes minutes.
+MANY = int(os.environ.get('SIGNALS', 200))
 
 
 @pytest.fixture(scope='module')
@@ -86,13 +90,13 @@ def test_fifty_copies_of_a_signal_do_what_one_does(project, ours, engine_log):
     assert 1 == sum('all done' in event for event in ours.events('hook'))
 
 
-def test_a_thousand_signals_at_once_lose_none(project, ours, engine_log):
+def test_many_signals_at_once_lose_none(project, ours, engine_log):
     """The one that counts would be lost among those that do not."""
     ours.scale_in()
     [(server, token)] = ours.wait_for_drains(1).items()
     bodies = [{'lifecycle_action_token': str(uuid.uuid4())}
-              for _number in range(1000)]
-    bodies.insert(500, {'lifecycle_action_token': token})
+              for _number in range(MANY)]
+    bodies.insert(MANY // 2, {'lifecycle_action_token': token})
 
     with futures.ThreadPoolExecutor(100) as pool:
         url = ours.agent_config()['signal_url']
@@ -101,7 +105,7 @@ def test_a_thousand_signals_at_once_lose_none(project, ours, engine_log):
     assert {200} == {answer.status_code for answer in answers}
     tenant.wait_for('the deletion', lambda: server not in project.servers())
     tenant.wait_for('the refusals', lambda: (
-        engine_log().count('signal refused') == 1000))
+        engine_log().count('signal refused') == MANY))
     assert 'Traceback' not in engine_log()
 
 
