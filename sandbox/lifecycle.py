@@ -107,10 +107,7 @@ class LocalCloud:
         if first_time:
             self._create_schemas()
         # Nova asks Keystone as it starts, and ends if nobody answers.
-        for service in others:
-            if service.name == 'keystone':
-                self.processes.start(service)
-                self._wait_for(service)
+        self.start('keystone')
         for service in others:
             self.processes.start(service)
         self._in_parallel(self._wait_for, len(others) or 1, others)

@@ -191,7 +191,7 @@ def allowed(constraint):
     if isinstance(constraint, constraints.AllowedValues):
         return ', '.join(literal(value) for value in constraint.allowed)
     if isinstance(constraint, constraints.Length):
-        return f'from {constraint.min} to {constraint.max} characters'
+        return f'at most {constraint.max} characters'
     if isinstance(constraint, constraints.AllowedPattern):
         return f'what matches {literal(constraint.pattern)}'
     if isinstance(constraint, constraints.CustomConstraint):

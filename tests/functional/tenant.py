@@ -96,17 +96,22 @@ class Tenant:
             TEMPLATES / 'silent_cluster.yaml', wait=wait, size=size,
             drain_timeout=drain_timeout, **options)
 
-    def create_gated(self, size):
-        """A cluster of the library whose handlers wait for `release`."""
+    def create_library(self, size, user_data):
+        """A cluster of the library with an application of the test's."""
         return self.create_stack(
             LIBRARY / 'lifecycle_cluster.yaml',
             image=bootstrap.IMAGE, flavor=bootstrap.FLAVOR,
             network=bootstrap.NETWORK, min_size=0, max_size=5,
             desired_capacity=size, drain_timeout=PATIENCE,
-            user_data=(TEMPLATES / 'gate.sh').read_text(),
+            user_data=user_data,
             # Nothing is ever measured, so no alarm fires.
             metric='none', metric_resource_id=str(uuid.uuid4()),
             scale_out_threshold=100, scale_in_threshold=0)
+
+    def create_gated(self, size):
+        """A cluster of the library whose handlers wait for `release`."""
+        return self.create_library(
+            size, (TEMPLATES / 'gate.sh').read_text())
 
     def delete_stacks(self):
         for stack in self._stacks:
@@ -124,6 +129,11 @@ class Tenant:
     def guest(self, server):
         """Folder of the guest of a server, from the outside."""
         return self.local.cloud.guests / server
+
+    def agent_log(self, server):
+        """What the agent of a server has said so far."""
+        path = self.guest(server) / 'var/log/drain-agent.log'
+        return path.read_text() if path.exists() else ''
 
     def is_draining(self, server):
         return (self.guest(server) / 'var/lib/draining').exists()
@@ -156,10 +166,14 @@ class Tenant:
     def queue_exists(self, name):
         return name in self.queues()
 
-    def _zaqar(self, method, path):
+    def post_messages(self, queue, bodies):
+        self._zaqar('POST', '/v2/queues/%s/messages' % queue, json={
+            'messages': [{'ttl': 3600, 'body': body} for body in bodies]})
+
+    def _zaqar(self, method, path, **options):
         return self.connection.session.request(
             self.local.cloud.url(zaqar.PORT, path), method,
-            headers={'Client-ID': str(uuid.uuid4())})
+            headers={'Client-ID': str(uuid.uuid4())}, **options)
 
 
 class Stack:

@@ -4,7 +4,6 @@
 
 import pytest
 
-from sandbox.services import zaqar
 from tests.functional import tenant
 
 
@@ -13,20 +12,12 @@ def stack(project):
     return project.create_silent(size=1, drain_timeout=60)
 
 
-def delete_queue(project, name):
-    project.connection.session.delete(
-        project.local.cloud.url(zaqar.PORT, '/v2/queues/' + name),
-        headers={'Client-ID': '00000000-0000-4000-8000-000000000000'})
-
-
-def delete_policy(project, cluster, name):
-    """As by hand: it has to be taken off its cluster first."""
-    senlin = project.connection.clustering
-    [policy] = project.policies(name)
-    senlin.detach_policy_from_cluster(cluster, policy.id)
-    tenant.wait_for('the cluster without policy', lambda: not list(
-        senlin.cluster_policies(cluster)))
-    senlin.delete_policy(policy)
+def take_off(project, stack, policy):
+    """Take a policy off the cluster, and wait until it is off."""
+    project.connection.clustering.detach_policy_from_cluster(
+        stack.cluster_id, policy.id)
+    tenant.wait_for('the cluster without policy',
+                    lambda: not stack.bindings())
 
 
 def test_what_is_gone_is_reported_and_made_again(project, stack):
@@ -34,8 +25,11 @@ def test_what_is_gone_is_reported_and_made_again(project, stack):
     hook = stack.resource('hook').physical_resource_id
     cluster = stack.cluster_id
     config = stack.agent_config()
-    delete_queue(project, hook)
-    delete_policy(project, cluster, hook)
+    project.delete_queue(hook)
+    # By hand as well, it has to be taken off its cluster first.
+    [policy] = project.policies(hook)
+    take_off(project, stack, policy)
+    project.connection.clustering.delete_policy(policy)
 
     assert ('hook: gone: policy and queue %s; update the stack to make it '
             'again.' % hook in stack.check())
@@ -51,10 +45,7 @@ def test_what_is_gone_is_reported_and_made_again(project, stack):
         stack.agent_config())
 
     # Heat stops at the first resource that fails: now only the second does.
-    project.connection.clustering.detach_policy_from_cluster(
-        cluster, policy.id)
-    tenant.wait_for('the cluster without policy', lambda: not list(
-        project.connection.clustering.cluster_policies(cluster)))
+    take_off(project, stack, policy)
     assert ('drained: cluster %s has lost its hook, and its servers go '
             'without a drain; update the stack to put it back.' % cluster
             in stack.check())
@@ -63,8 +54,7 @@ def test_what_is_gone_is_reported_and_made_again(project, stack):
 
     # The cluster has the hook again, and what it asks reaches somebody.
     stack.scale_in()
-    [(server, token)] = tenant.wait_for(
-        'the drain', lambda: list(stack.pending().items()))
+    [(server, token)] = stack.wait_for_drains(1).items()
     stack.signal({'lifecycle_action_token': token})
     tenant.wait_for('the deletion', lambda: server not in project.servers())
 
@@ -76,7 +66,7 @@ def test_stack_whose_parts_are_gone_can_be_deleted(project, stack):
     cluster = stack.cluster_id
     tenant.wait_for('the cluster to be idle', lambda: (
         stack.cluster().status == 'ACTIVE'))
-    senlin.scale_out_cluster(cluster, count=1)
+    stack.scale_out()
     [node] = tenant.wait_for('a member', lambda: [
         node for node in senlin.nodes(cluster_id=cluster)
         if node.status == 'ACTIVE'])
@@ -94,7 +84,7 @@ def test_stack_whose_parts_are_gone_can_be_deleted(project, stack):
     assert 'drained: cluster %s is gone;' % cluster in stack.check()
     [policy] = project.policies(hook)
     senlin.delete_policy(policy)
-    delete_queue(project, hook)
+    project.delete_queue(hook)
 
     stack.start_delete()
     tenant.wait_for('the stack to be gone', stack.is_gone)

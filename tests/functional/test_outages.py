@@ -54,8 +54,7 @@ def test_signal_that_met_an_outage_is_acted_on(project, engine_log):
     """The agent was told that all is well, and its server waits for ever."""
     stack = project.create_silent()
     stack.scale_in()
-    [(server, token)] = tenant.wait_for(
-        'the drain', lambda: list(stack.pending().items()))
+    [(server, token)] = stack.wait_for_drains(1).items()
 
     with faults.front(project, 'clustering') as front:
         with front.outage():
@@ -90,8 +89,7 @@ def test_stack_delete_waits_for_services_that_are_away(project, engine_log):
           faults.front(project, 'messaging') as zaqar):
         with zaqar.outage():
             stack.start_delete()
-        [token] = tenant.wait_for('the drain',
-                                  lambda: list(stack.pending().values()))
+        [token] = stack.wait_for_drains(1).values()
         with senlin.outage():
             assert 'ACTIVE' == project.servers()[server]
         stack.signal({'lifecycle_action_token': token})

@@ -5,25 +5,31 @@
 from tests.functional import tenant
 
 
-def test_signal_outlives_a_dead_heat(local, project):
-    """The server would wait for its whole timeout, or go undrained."""
+def drain_one_of_two(project):
+    """Return a cluster, its member that drains and the one that stays."""
     stack = project.create_gated(size=2)
-    before = stack.members()
-
+    members = stack.members()
     stack.scale_in()
     [victim] = tenant.wait_for(
-        'a drain', lambda: [s for s in before if project.is_draining(s)])
+        'a drain', lambda: [s for s in members if project.is_draining(s)])
+    [other] = members - {victim}
+    return stack, victim, other
+
+
+def test_signal_outlives_a_dead_heat(local, project):
+    """The server would wait for its whole timeout, or go undrained."""
+    _stack, victim, other = drain_one_of_two(project)
+
     local.kill('heat')
     project.release(victim)
     # The agent has something to tell, and nobody to tell it to.
-    log = project.guest(victim) / 'var/log/drain-agent.log'
     tenant.wait_for('the agent to fail', lambda: (
-        'warning signal' in log.read_text()))
+        'warning signal' in project.agent_log(victim)))
     assert 'ACTIVE' == project.servers()[victim]
     local.start('heat')
 
     tenant.wait_for('the deletion', lambda: victim not in project.servers())
-    assert {s: 'ACTIVE' for s in before - {victim}} == project.servers()
+    assert {other: 'ACTIVE'} == project.servers()
 
 
 def test_stack_delete_is_finished_by_a_second_one(local, project):
@@ -102,8 +108,7 @@ def test_dead_senlin_cuts_no_session(local, project, engine_log):
     [server] = stack.members()
 
     stack.start_delete()
-    [first] = tenant.wait_for('the drain',
-                              lambda: list(stack.pending().values()))
+    [first] = stack.wait_for_drains(1).values()
     local.kill('senlin')
     local.start('senlin')
 
@@ -120,21 +125,16 @@ def test_dead_senlin_cuts_no_session(local, project, engine_log):
 
 def test_drain_that_ends_while_senlin_is_dead(local, project):
     """The server would wait for its whole timeout, and nobody know why."""
-    stack = project.create_gated(size=2)
-    before = stack.members()
+    stack, victim, other = drain_one_of_two(project)
 
-    stack.scale_in()
-    [victim] = tenant.wait_for(
-        'a drain', lambda: [s for s in before if project.is_draining(s)])
     local.kill('senlin')
     project.release(victim)
-    log = project.guest(victim) / 'var/log/drain-agent.log'
-    tenant.wait_for('the signal', lambda: 'CONTINUE' in log.read_text())
+    tenant.wait_for('the signal', lambda: (
+        'CONTINUE' in project.agent_log(victim)))
     assert 'ACTIVE' == project.servers()[victim]
     local.start('senlin')
 
     tenant.wait_for('the deletion', lambda: victim not in project.servers())
-    [other] = before - {victim}
     assert 'ACTIVE' == project.servers()[other]
 
     # Nothing runs in the cluster now, and Senlin dies again.
