@@ -10,14 +10,14 @@ from heat.objects import resource as resource_objects
 from oslo_log import log as logging
 from oslo_serialization import jsonutils
 
-from . import _repair
+from . import _resource
 from . import _senlin
 from . import _wait
 
 LOG = logging.getLogger(__name__)
 
 
-class DrainWaitCondition(_repair.Repairable):
+class DrainWaitCondition(_resource.HookResource):
     """Put a lifecycle hook on a cluster, and drain it before it is deleted.
 
     Senlin deletes a cluster without asking its members. This resource refers

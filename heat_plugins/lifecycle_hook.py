@@ -18,7 +18,7 @@ from oslo_log import log as logging
 from oslo_serialization import jsonutils
 from oslo_utils import timeutils
 
-from . import _repair
+from . import _resource
 from . import _senlin
 from . import _signals
 from . import _wait
@@ -26,7 +26,7 @@ from . import _wait
 LOG = logging.getLogger(__name__)
 
 
-class LifecycleHook(_repair.Repairable, signal_responder.SignalResponder):
+class LifecycleHook(_resource.HookResource, signal_responder.SignalResponder):
     """Let the servers of a Senlin cluster drain before they are deleted.
 
     When the cluster shrinks, Senlin posts one message per server on the queue

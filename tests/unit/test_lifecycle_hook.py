@@ -100,6 +100,17 @@ class CreateTest(_HookTestCase):
         self.assertEqual(2, len(names))
         self.assertTrue(all(len(name) <= 64 for name in names))
 
+    def test_request_that_hangs_has_an_end(self):
+        """A Senlin that says nothing would hold the engine up for ever."""
+        limits = set()
+        self.senlin.before = lambda request: limits.add(request.timeout)
+
+        self.create()
+
+        self.assertEqual({30}, limits)
+        # Everything else that Heat does in this context goes by no limit.
+        self.assertIsNone(self.hook.context.keystone_session.timeout)
+
     def test_attributes_are_empty_before_creation(self):
         """A look at a stack in creation would make users nobody removes."""
         for name in ('queue_name', 'signal_url', 'policy_id', 'agent_config',

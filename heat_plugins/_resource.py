@@ -1,11 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""A stack update repairs a resource of ours where it stands."""
+"""What our resources share: updates repair them, and no request hangs."""
+
+import copy
 
 from heat.engine import resource
 
+# Seconds until Senlin counts as away if it has taken a request and says
+# nothing; neither Heat nor its clients have a limit of their own. Below the 60
+# seconds that Heat's API waits for its engine.
+_REQUEST_TIMEOUT = 30
 
-class Repairable(resource.Resource):
+
+class HookResource(resource.Resource):
     """A resource whose update finishes or repairs what it finds.
 
     Heat replaces a resource that has failed. A new hook would mean new user
@@ -24,3 +31,12 @@ class Repairable(resource.Resource):
         # a look costs little. Heat still says what has to be replaced.
         super()._needs_update(*args, **kwargs)
         return True
+
+    def client(self, name=None, version=None):
+        """Return the client of a service; no request to Senlin hangs."""
+        client = super().client(name, version)
+        if name is None and client.session.timeout is None:
+            # A copy: the session of the context serves others as well.
+            client.session = copy.copy(client.session)
+            client.session.timeout = _REQUEST_TIMEOUT
+        return client
