@@ -13,6 +13,7 @@ REASON = 'reason'
 
 CONTINUE = 'CONTINUE'
 ROLLBACK = 'ROLLBACK'
+TEST = 'TEST'
 
 # What they mean; the reference is made from it.
 RESULTS = {
@@ -22,6 +23,8 @@ RESULTS = {
                 'in the cluster, and the desired capacity is put back when '
                 'the other drains of the same scale-in are over. A stack that '
                 'is being deleted ends in DELETE_FAILED.'),
+    TEST: _('Changes nothing, and needs no token: the event that it leaves '
+            'proves that a guest reaches the hook.'),
 }
 
 # What a guest sent ends up in events and logs: an event holds 255 characters,
@@ -48,20 +51,25 @@ def parse(details):
     """Read the body of a signal, or raise Refused.
 
     A result that is missing means CONTINUE; keys that we do not know are left
-    alone.
+    alone. A test has no token.
     """
     if not isinstance(details, dict):
         raise Refused('the body is not a JSON object')
-    token = details.get(TOKEN)
-    if token is None:
-        raise Refused('%s is missing' % TOKEN)
-    # The token becomes part of a URL, so nothing but a UUID may pass.
-    if not isinstance(token, str) or not uuidutils.is_uuid_like(token):
-        raise Refused('%s "%s" is not a UUID' % (TOKEN, quote(token)))
     result = details.get(RESULT)
     if result is None:
         result = CONTINUE
     if result not in tuple(RESULTS):
         raise Refused('%s "%s" is none of %s'
                       % (RESULT, quote(result), ', '.join(RESULTS)))
+    token = details.get(TOKEN)
+    if result != TEST:
+        _refuse_token(token)
     return Signal(token, result, quote(details.get(REASON) or 'no reason'))
+
+
+def _refuse_token(token):
+    if token is None:
+        raise Refused('%s is missing' % TOKEN)
+    # The token becomes part of a URL, so nothing but a UUID may pass.
+    if not isinstance(token, str) or not uuidutils.is_uuid_like(token):
+        raise Refused('%s "%s" is not a UUID' % (TOKEN, quote(token)))

@@ -232,6 +232,9 @@ class LifecycleHook(_resource.HookResource, signal_responder.SignalResponder):
         # once in the log for the operator and once as an event for the tenant.
         try:
             signal = _signals.parse(details)
+            if signal.result == _signals.TEST:
+                return (_('TEST, by %(who)s: %(reason)s.')
+                        % {'who': self._sender(), 'reason': signal.reason})
             try:
                 return self._obey(signal)
             finally:

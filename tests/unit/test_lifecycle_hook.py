@@ -581,6 +581,20 @@ class SignalTest(_SignalTestCase):
 
         self.assertRefused('lifecycle_action_token is missing')
 
+    def test_test_changes_nothing_and_leaves_an_event(self):
+        """Trying a server out would end its drain, or prove nothing."""
+        token = self.senlin.wait_for_guest(self.cluster)
+        for body in ({}, {'lifecycle_action_token': token}):
+            self.signal(dict(body, lifecycle_action_result='TEST',
+                             reason='drain-agent check'))
+
+        self.assertEqual(fakes.WAITING, self.senlin.status(token))
+        self.assertEqual([], self.completed())
+        self.assertEqual(
+            ['Signal: TEST, by the signal URL: drain-agent check.'] * 2,
+            self.events(self.hook))
+        self.assertEqual([], self.warnings())
+
     def test_token_that_nobody_gave_out_is_refused(self):
         """A guess would reach Senlin."""
         token = base.contract('signal.json')['lifecycle_action_token']
