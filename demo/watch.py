@@ -25,7 +25,7 @@ _LOGS = 0.1
 
 _LINE = re.compile(r'(?P<time>\S+Z) \S+ (?P<text>.*)')
 _AGENT_EVENTS = (
-    (re.compile(r'drain \S+: begun'), 'agent_told', 'the agent is told'),
+    (re.compile(r'drain \S+: told'), 'agent_told', 'the agent is told'),
     (re.compile(r'handler \S+: started'), 'handler_started',
      'drain handler starts'),
     (re.compile(r'handler \S+: (?!started)'), 'handler_ended',

@@ -6,43 +6,35 @@ A session is one connection. The server says "READY"; the client sends
 "TICK 1", "TICK 2" and so on; the server counts along and answers "OK 1",
 "OK 2". "BYE" is answered "OK BYE", and that is a session's only good end.
 
-`server.py serve` runs the server. `server.py drain` makes it accept no new
-session, waits for the open ones, and succeeds when the last one has ended.
+While the drain agent's marker file is there, it accepts no new session. Open
+ones are not touched: the agent waits for them.
 """
 
 import argparse
 import asyncio
 import os
-import socket
-import sys
 
 
 class Server:
 
-    async def run(self, address, port, control):
+    async def run(self, address, port, marker):
         self._open = 0
-        self._drain_asked = asyncio.Event()
-        self._idle = asyncio.Event()
-        self._idle.set()
-        # First: a second server fails here and leaves the control socket be.
-        listener = await asyncio.start_server(self._session, address, port)
-        if os.path.exists(control):
-            os.unlink(control)
-        await asyncio.start_unix_server(self._drain, control)
-        print('listening on %s port %d' % (address, port), flush=True)
-
-        await self._drain_asked.wait()
-        # Closes the listening socket only; open sessions are not touched.
-        listener.close()
-        print('draining, open sessions: %d' % self._open, flush=True)
-        await self._idle.wait()
-        # How the drain command tells a good end from a crash.
-        os.unlink(control)
-        print('drained', flush=True)
+        listener = None
+        while True:
+            draining = os.path.exists(marker)
+            if draining and listener:
+                # Closes the listening socket only.
+                listener.close()
+                listener = None
+                print('draining, open sessions: %d' % self._open, flush=True)
+            elif not draining and not listener:
+                listener = await asyncio.start_server(
+                    self._session, address, port)
+                print('listening on port %d' % port, flush=True)
+            await asyncio.sleep(0.1)
 
     async def _session(self, reader, writer):
         self._open += 1
-        self._idle.clear()
         count = 0
         try:
             # From here on it is a session. A connection that the closing
@@ -63,53 +55,16 @@ class Server:
         finally:
             writer.close()
             self._open -= 1
-            if not self._open:
-                self._idle.set()
-
-    async def _drain(self, reader, writer):
-        """Tell a drain command how many sessions are open, as they end."""
-        self._drain_asked.set()
-        told = None
-        try:
-            while True:
-                if self._open != told:
-                    told = self._open
-                    writer.write(b'open sessions: %d\n' % told)
-                    await writer.drain()
-                await asyncio.sleep(0.2)
-        except OSError:
-            pass  # The command was stopped. The drain goes on.
-
-
-def serve(args):
-    address = args.address or socket.gethostbyname(socket.gethostname())
-    asyncio.new_event_loop().run_until_complete(
-        Server().run(address, args.port, args.control))
-
-
-def drain(args):
-    with socket.socket(socket.AF_UNIX) as connection:
-        try:
-            connection.connect(args.control)
-        except (FileNotFoundError, ConnectionRefusedError):
-            print('no server runs, so no session is open')
-            return
-        # Until the server's process ends.
-        for line in connection.makefile():
-            print(line, end='', flush=True)
-    if os.path.exists(args.control):
-        sys.exit('the server died before its last session had ended')
-    print('drained')
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('action', choices=('serve', 'drain'))
-    parser.add_argument('--address', help="default: the host name's")
+    parser.add_argument('--address', default='', help='default: all')
     parser.add_argument('--port', type=int, default=7000)
-    parser.add_argument('--control', default='/run/sessions.sock')
+    parser.add_argument('--marker', default='/run/sessions/draining')
     args = parser.parse_args()
-    {'serve': serve, 'drain': drain}[args.action](args)
+    asyncio.new_event_loop().run_until_complete(
+        Server().run(args.address or None, args.port, args.marker))
 
 
 if __name__ == '__main__':

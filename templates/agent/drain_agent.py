@@ -2,8 +2,9 @@
 
 """The drain agent: lets a server finish its work before it is deleted.
 
-It reads the lifecycle hook's queue. When a message names this server, it runs
-the handlers in name order, with the message in LIFECYCLE_* variables, and
+It reads the lifecycle hook's queue. When a message names this server, it turns
+its health endpoint unhealthy, runs the handlers in name order with the message
+in LIFECYCLE_* variables, then the built-in steps of its configuration, and
 signals the result. LIFECYCLE_DEADLINE is the epoch second at which a handler
 gets TERM, and KILL soon after.
 
@@ -11,6 +12,8 @@ A restarted agent runs a handler again if it was interrupted, not if it had
 finished.
 
 Needs Python 3.6. Keeps the signed URLs out of its log and command line.
+
+User data carries it packed, as drain-agent.b64: see tools/ship_agent.py.
 """
 
 import argparse
@@ -21,7 +24,9 @@ import http.client
 import json
 import os
 import random
+import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -33,7 +38,9 @@ import uuid
 
 INSTANCE_ID = '/var/lib/cloud/data/instance-id'
 METADATA = 'http://169.254.169.254/openstack/latest/meta_data.json'
+CONFIG_DRIVE = '/dev/disk/by-label/config-2'
 DMI_UUID = '/sys/class/dmi/id/product_uuid'
+BOOT_ID = '/proc/sys/kernel/random/boot_id'
 
 REQUEST_TIMEOUT = 10
 # Far below the 300 seconds that Senlin's messages live.
@@ -43,22 +50,42 @@ MAX_BACKOFF = 15
 MAX_MARGIN = 15
 # Polls without news until the whole queue is read again: to a marker, Zaqar
 # on Redis shows nothing that comes behind ten expired messages (18.0.0 without
-# zaqar-gc, storage/redis/messages.py).
-LOOK_AGAIN = 30
+# zaqar-gc, storage/redis/messages.py). About as long as a message lives, so
+# that no message is read much more than once.
+LOOK_AGAIN = 300
+# Polls until an accepted signal is sent again if the server is still there:
+# Heat answers before it acts, and may die in between. Doubled each time.
+SAY_AGAIN = 15
+REPORT_PERIOD = 15
+
+# States of a TCP connection in which bytes may be on their way or to come:
+# ESTABLISHED, FIN_WAIT1, CLOSE_WAIT, LAST_ACK and CLOSING.
+OPEN = ('01', '04', '08', '09', '0B')
 
 # What a request and the reading of its answer can raise.
 FAILURES = (OSError, http.client.HTTPException, ValueError, LookupError,
             TypeError, AttributeError)
 
-STATE = {'client_id': '', 'marker': '', 'completed': [], 'drain': {}}
+# "drains" are those to be done, the first one at work. "last" is the one
+# before, until its time is over. "draining" outlives both when a server is
+# about to go.
+STATE = {'client_id': '', 'marker': '', 'completed': [], 'drains': [],
+         'last': {}, 'draining': False}
 TOKEN = 'LIFECYCLE_ACTION_TOKEN'
+
+RESULTS = ('CONTINUE', 'ROLLBACK')
+FORMATS = ('text', 'json')
+
+log_format = 'text'
 
 
 def log(level, text, *values):
     now = time.time()
-    line = time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(now)) + (
-        '%.3fZ %s ' % (now % 1, level))[1:] + text % values
-    line = ''.join(c if c.isprintable() else ' ' for c in line)
+    when = time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(now)) + (
+        '%.3fZ' % (now % 1))[1:]
+    text = ''.join(c if c.isprintable() else ' ' for c in text % values)
+    line = (json.dumps({'time': when, 'level': level, 'message': text})
+            if log_format == 'json' else ' '.join((when, level, text)))
     # A full disk must not stop a drain.
     with contextlib.suppress(OSError):
         os.write(1, line.encode() + b'\n')
@@ -71,6 +98,31 @@ def describe(error):
     if isinstance(error, urlerror.URLError):
         error = error.reason
     return getattr(error, 'strerror', None) or type(error).__name__
+
+
+def is_place(place):
+    """Whether it is a port, or "address:port"."""
+    return 0 < int(str(place).rpartition(':')[2]) < 65536
+
+
+def is_text(value):
+    return isinstance(value, str)
+
+
+# What the configuration may say beside what the hook has put there: the usual
+# value, and whether another one will do.
+SETTINGS = {
+    'interval': (1, lambda value: 0 < value <= 60),
+    'on_failure': ('CONTINUE', lambda value: value in RESULTS),
+    'drain_delay': (0, lambda value: value >= 0),
+    'wait_ports': ([], lambda value: (
+        value == list(value) and all(map(is_place, value)))),
+    'stop_units': ([], lambda value: value == list(map(str, value))),
+    'marker_file': ('', is_text),
+    'health': ('', lambda value: value == '' or is_place(value)),
+    'metrics_file': ('', is_text),
+    'log_format': ('text', lambda value: value in FORMATS),
+}
 
 
 class NoRedirect(request.HTTPRedirectHandler):
@@ -94,11 +146,116 @@ def read(path):
         return source.read()
 
 
+def write(path, text):
+    """Replace a file in one step; whoever reads it sees all or nothing."""
+    try:
+        with open(path + '.new', 'w') as target:
+            target.write(text)
+            target.flush()
+            os.fsync(target.fileno())
+        os.replace(path + '.new', path)
+    except OSError as error:
+        # Better drain without a memory than not at all.
+        log('error', '%s: %s', path, describe(error))
+
+
+def configure(path):
+    """Return the configuration: the hook's file, then those beside it.
+
+    :raises FAILURES: when it is of no use. The text is a key, not a value,
+        since a value may be a secret.
+    """
+    config = {key: usual for key, (usual, _) in SETTINGS.items()}
+    config.update(json.loads(read(path)))
+    for name in sorted(glob.glob(glob.escape(os.path.dirname(path))
+                                 + '/agent.d/*.json')):
+        config.update(json.loads(read(name)))
+    for key, (_, fits) in SETTINGS.items():
+        try:
+            good = fits(config[key])
+        except FAILURES:
+            good = False
+        if not good:
+            raise KeyError(key)
+    config['timeout'] = float(config['timeout'])
+    return config
+
+
+def identify(config, folder):
+    """Return (server ID, where it was found), or None."""
+    def config_drive():
+        subprocess.check_output(['mount', '-o', 'ro', CONFIG_DRIVE, folder],
+                                stderr=subprocess.DEVNULL)
+        try:
+            return json.loads(read(
+                folder + '/openstack/latest/meta_data.json'))['uuid']
+        finally:
+            subprocess.call(['umount', folder])
+
+    for source, get in (
+            ('the configuration', lambda: config['server_id']),
+            (INSTANCE_ID, lambda: read(INSTANCE_ID)),
+            (METADATA, lambda: json.loads(fetch(METADATA, 3))['uuid']),
+            (CONFIG_DRIVE, config_drive),
+            (DMI_UUID, lambda: read(DMI_UUID))):
+        try:
+            # Not the "i-0000002a" of cloud-init's EC2 source.
+            return str(uuid.UUID(get().strip())), source
+        except FAILURES + (subprocess.SubprocessError,):
+            continue
+
+
+def connections(places):
+    """Return how many connections to our ports are not over.
+
+    :param places: ports, or "address:port".
+    """
+    wanted = [str(place).rpartition(':') for place in places]
+    count = 0
+    for path in glob.glob('/proc/net/tcp*'):
+        for line in read(path).splitlines()[1:]:
+            local, _, state = line.split()[1:4]
+            address, port = local.split(':')
+            # Words of the machine's own byte order.
+            packed = b''.join(
+                int(address[i:i + 8], 16).to_bytes(4, sys.byteorder)
+                for i in range(0, len(address), 8))
+            name = socket.inet_ntop(
+                socket.AF_INET6 if len(packed) > 4 else socket.AF_INET,
+                packed).replace('::ffff:', '')
+            count += state in OPEN and any(
+                int(w[2]) == int(port, 16) and w[0].strip('[]') in ('', name)
+                for w in wanted)
+    return count
+
+
+class Clock:
+    """Seconds since a moment, told by a record that outlives the process.
+
+    Within a boot the clock of the machine may be set at will. After a reboot
+    nothing else is left; one set back then must not count below zero.
+    """
+
+    @staticmethod
+    def start():
+        return {'boot': read(BOOT_ID), 'mono': time.monotonic(),
+                'wall': time.time()}
+
+    @staticmethod
+    def elapsed(record):
+        if record['boot'] == read(BOOT_ID):
+            return time.monotonic() - record['mono']
+        passed = max(0, time.time() - record['wall'])
+        record.update(Clock.start(), mono=time.monotonic() - passed)
+        return passed
+
+
 class State(dict):
-    """What must survive a restart: one JSON file, replaced in one step."""
+    """What must survive a restart: one JSON file."""
 
     def __init__(self, path):
-        super().__init__(STATE, client_id=str(uuid.uuid4()))
+        super().__init__(STATE, client_id=str(uuid.uuid4()), completed=[],
+                         drains=[])
         self.path = path
         try:
             found = json.loads(read(path))
@@ -111,20 +268,12 @@ class State(dict):
 
     def save(self, **changes):
         self.update(changes)
-        try:
-            with open(self.path + '.new', 'w') as target:
-                json.dump(self, target)
-                target.flush()
-                os.fsync(target.fileno())
-            os.replace(self.path + '.new', self.path)
-        except OSError as error:
-            # Better drain without a memory than not at all.
-            log('error', '%s: %s', self.path, describe(error))
+        write(self.path, json.dumps(self))
 
 
 class Agent:
 
-    def __init__(self, config, state, handlers):
+    def __init__(self, config, state, args):
         queue = config['queue']
         self.url = queue['url']
         self.headers = {
@@ -137,168 +286,246 @@ class Agent:
             'X-Project-Id': queue['project_id'],
         }
         self.signal_url = config['signal_url']
-        self.timeout = float(config['timeout'])
-        self.interval = float(config.get('interval', 1))
-        self.on_failure = config.get('on_failure', 'CONTINUE')
-        if self.on_failure not in ('CONTINUE', 'ROLLBACK'):
-            raise KeyError('on_failure')
         self.config = config
         self.state = state
-        self.handlers = os.path.abspath(handlers)
-        self.failures = 0
+        self.args = args
+        self.handlers = os.path.abspath(args.handlers)
+        # The largest page that Zaqar hands out as it comes.
+        self.query = {'echo': 'true', 'limit': '20'}
+        self.status_file = args.run_dir + '/status.json'
+        # When the queue was last read.
+        self.seen = 0
+        self.failures = {}
+        self.next_poll = self.next_report = 0
         # Process groups of the handler at work.
         self.groups = set()
         # First what came after the marker, then the whole queue.
         self.quiet = -2
+        self.status = dict(
+            Clock.start(), pid=os.getpid(), server='not known yet',
+            source='nowhere', step='', trouble='', polls=0, failures=0,
+            CONTINUE=0, ROLLBACK=0)
 
     def run(self):
-        while not self.identify():
-            time.sleep(self.pace('server id', 'no source has it'))
-        self.failures = 0
+        if self.config['health']:
+            self.serve_health()
+        found = None
+        while not found:
+            found = identify(self.config, self.args.run_dir)
+            time.sleep(0 if found else
+                       self.pace('server id', 'no source has it'))
+        self.server_id, source = found
+        log('info', 'server %s, from %s', *found)
+        self.status.update(server=self.server_id, source=source)
         # A handler that outlived its agent must not meet itself.
         self.end_handlers()
+        self.turn(self.state['draining'])
+        usual = period = SAY_AGAIN * self.config['interval']
+        said = time.monotonic()
         try:
             while True:
-                if self.state['drain']:
-                    self.drain(self.state['drain'])
-                time.sleep(self.poll())
+                if self.state['drains']:
+                    self.drain(self.state['drains'][0])
+                    period, said = usual, time.monotonic()
+                elif (self.state['last']
+                        and time.monotonic() - said > period):
+                    self.say_again(self.state['last'])
+                    period, said = period * 2, time.monotonic()
+                time.sleep(self.listen())
         finally:
             self.end_handlers()
 
+    def listen(self):
+        """Poll and report if it is time; return the seconds until it is."""
+        now = time.monotonic()
+        if now >= self.next_poll:
+            self.next_poll = now + self.poll()
+        if now >= self.next_report:
+            self.report()
+        return max(0, self.next_poll - time.monotonic())
+
+    def pause(self, seconds, wait=time.sleep):
+        """Let time pass, and listen meanwhile.
+
+        :param wait: called with the seconds to wait; what it raises ends the
+            pause.
+        """
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            wait(max(0, min(self.listen(), end - time.monotonic())))
+
     def pace(self, what, problem=''):
         """Return the next wait; log when success and failure alternate."""
-        if bool(problem) != bool(self.failures):
+        before = self.failures.get(what, 0)
+        if bool(problem) != bool(before):
             log('warning' if problem else 'info', '%s: %s', what,
                 problem or 'works again')
-        self.failures = min(self.failures + 1, 20) if problem else 0
-        delay = min(MAX_BACKOFF, self.interval * 2 ** self.failures)
+            if what == 'queue':
+                self.report(trouble=problem)
+        self.failures[what] = after = min(before + 1, 20) if problem else 0
+        delay = min(MAX_BACKOFF, self.config['interval'] * 2 ** after)
         return delay * random.uniform(0.8, 1.2)
-
-    def identify(self):
-        for source, get in (
-                ('the configuration', lambda: self.config['server_id']),
-                (INSTANCE_ID, lambda: read(INSTANCE_ID)),
-                (METADATA, lambda: json.loads(fetch(METADATA, 3))['uuid']),
-                (DMI_UUID, lambda: read(DMI_UUID))):
-            try:
-                # Not the "i-0000002a" of cloud-init's EC2 source.
-                self.server_id = str(uuid.UUID(get().strip()))
-            except FAILURES:
-                continue
-            log('info', 'server %s, from %s', self.server_id, source)
-            return True
 
     def poll(self):
         """Read a page of the queue; return the wait until the next one."""
         marker = self.state['marker']
-        query = {'echo': 'true'}
+        query = dict(self.query)
         self.quiet += 1
+        self.status['polls'] += 1
         if marker and self.quiet % LOOK_AGAIN:
             # What somebody has claimed is for us all the same. Only with a
             # marker: without, Zaqar on Redis answers 503.
             query.update(marker=marker, include_claimed='true')
-        url = self.url + '?' + parse.urlencode(query)
+        found = []
         try:
-            page = json.loads(fetch(url, headers=self.headers) or '{}')
+            # A queue that hangs must not hold up a handler's end.
+            page = json.loads(fetch(
+                self.url + '?' + parse.urlencode(query),
+                1 if self.state['drains'] else REQUEST_TIMEOUT,
+                headers=self.headers) or '{}')
             for link in page.get('links', ()):
                 if link['rel'] == 'next':
                     href = parse.urlsplit(link['href'])
                     marker = parse.parse_qs(href.query)['marker'][0]
             for message in page.get('messages', ()):
-                self.consider(message, message['body'])
+                found += self.consider(message, message['body'], found)
         except FAILURES as error:
+            if getattr(error, 'code', 0) == 400:
+                # A smaller page may be all that this Zaqar hands out.
+                self.query.pop('limit', None)
             # It may be the marker, and this may last until all expire.
             self.quiet = -1
+            self.status['failures'] += 1
             return self.pace('queue', describe(error))
         delay = self.pace('queue')
-        if self.state['drain']:
-            # The marker stays: the page may have more for us.
-            return 0
-        if marker == self.state['marker']:
+        self.seen = time.time()
+        self.touch()
+        if marker == self.state['marker'] and not found:
             return delay
         self.quiet = 0
-        self.state.save(marker=marker)
+        self.state.save(marker=marker, drains=self.state['drains'] + found)
         return 0
 
-    def consider(self, message, body):
-        """Put a drain in the state if the message asks for one here."""
-        if self.state['drain'] or not isinstance(body, dict):
-            return
+    def consider(self, message, body, found):
+        """Return a list of the drain that the message asks for here."""
+        if not isinstance(body, dict):
+            return []
         token = str(body.get('lifecycle_action_token') or '')
-        server = str(body.get('resource_id')).lower()
-        if (server != self.server_id or not token
-                or token in self.state['completed']):
-            return
-        now = time.time()
+        if (str(body.get('resource_id')).lower() != self.server_id or not token
+                or token in self.state['completed']
+                or any(token == drain['env'][TOKEN]
+                       for drain in self.state['drains'] + found)):
+            return []
         # The hook's clock runs since the message was posted.
-        end = now - message.get('age', 0) + self.timeout
-        if end <= now:
+        end = self.config['timeout'] - message.get('age', 0)
+        if end <= 0:
             log('warning', 'drain %.8s: too late, ignored', token)
-            self.complete(token)
-            return
-        deadline = end - min(MAX_MARGIN, self.timeout / 10)
-        log('info', 'drain %.8s: begun, %d s left', token, end - now)
-        # By the wall clock: no other means anything after a reboot.
-        self.state.save(drain={
-            'started': now, 'deadline': deadline, 'end': end,
-            # What went wrong with each handler that had its turn.
-            'handlers': {},
-            'signal': None,
-            'env': {
-                TOKEN: token,
-                'LIFECYCLE_SERVER_ID': server,
-                'LIFECYCLE_NODE_ID': str(body.get('node_id')),
-                'LIFECYCLE_TRANSITION_TYPE':
-                    str(body.get('lifecycle_transition_type')),
-                'LIFECYCLE_DEADLINE': str(int(deadline)),
-            }})
-
-    def complete(self, token):
-        # The messages of still older drains have expired.
-        done = self.state['completed'][-99:] + [token]
-        self.state.save(completed=done, drain={})
+            self.state['completed'].append(token)
+            return []
+        log('info', 'drain %.8s: told, %d s left', token, end)
+        env = {'LIFECYCLE_SERVER_ID': self.server_id}
+        for key, value in body.items():
+            if re.match('[a-z][a-z0-9_]{,63}$', key):
+                key = 'lifecycle_' + re.sub('^lifecycle_', '', key)
+                env[key.upper()] = ''.join(
+                    c for c in str(value)[:4096] if c.isprintable())
+        env[TOKEN] = token
+        return [{
+            # Seconds from now.
+            'clock': Clock.start(), 'end': end,
+            'deadline': end - min(MAX_MARGIN, self.config['timeout'] / 10),
+            # What went wrong with each step that had its turn.
+            'steps': {}, 'signal': None, 'env': env}]
 
     def drain(self, drain):
         """Carry on with a drain from wherever it is, to its end."""
-        # From here on the clock may be set. One set back before must not
-        # give more time than there was.
-        offset = time.monotonic() - max(time.time(), drain['started'])
-        done = drain['handlers']
+        token = drain['env'][TOKEN]
+        done = drain['steps']
+        log('info', 'drain %.8s: begun', token)
+        self.state.save(last={}, draining=True)
+        self.turn(True)
         if not drain['signal']:
-            for path in sorted(glob.glob(glob.escape(self.handlers) + '/*')):
-                name = os.path.basename(path)
-                executable = os.path.isfile(path) and os.access(path, os.X_OK)
-                if executable and name not in done:
-                    problem = self.handle(name, path, drain, offset)
-                    log('warning' if problem else 'info', 'handler %s: %s',
-                        name, problem or 'succeeded')
-                    done[name] = problem
-                    self.state.save()
+            for name, step in self.steps():
+                if name in done:
+                    continue
+                log('info', 'handler %s: started', name)
+                self.report(step=name)
+                problem = ('was not run: no time left' if self.left(drain) <= 0
+                           else step(name, drain))
+                log('warning' if problem else 'info', 'handler %s: %s', name,
+                    problem or 'succeeded')
+                done[name] = problem
+                self.state.save()
             problems = [name + ' ' + problem
                         for name, problem in sorted(done.items()) if problem]
-            reason = 'drained in %d s' % (
-                time.monotonic() - offset - drain['started'])
-            if not done:
+            reason = 'drained in %d s' % Clock.elapsed(drain['clock'])
+            if not set(done) - {'drain_delay'}:
                 reason = 'no handler in ' + self.handlers
             # Saved first, so that a repetition says the same.
             drain['signal'] = {
-                'lifecycle_action_token': drain['env'][TOKEN],
+                'lifecycle_action_token': token,
                 'lifecycle_action_result':
-                    self.on_failure if problems else 'CONTINUE',
+                    self.config['on_failure'] if problems else 'CONTINUE',
                 'reason': '; '.join(problems)[:255] or reason}
             self.state.save()
-        self.send(drain['signal'], drain['end'] + offset)
-        self.complete(drain['env'][TOKEN])
+        self.report(step='signal')
+        self.send(drain)
+        result = drain['signal']['lifecycle_action_result']
+        self.status[result] += 1
+        if result == 'ROLLBACK':
+            if 'stop_units' in done:
+                self.execute(['systemctl', 'start']
+                             + self.config['stop_units'], 'start', drain, 30)
+            self.turn(False)
+        # The messages of still older drains have expired.
+        self.state.save(completed=self.state['completed'][-99:] + [token],
+                        drains=self.state['drains'][1:], last=drain,
+                        draining=result == 'CONTINUE')
+        self.report(step='')
 
-    def handle(self, name, path, drain, offset):
-        """Run a handler; return what went wrong, '' for success."""
-        log('info', 'handler %s: started', name)
-        left = drain['deadline'] + offset - time.monotonic()
-        if left <= 0:
-            return 'was not run: no time left'
+    def steps(self):
+        """Yield (name, step); a step returns what went wrong, or ''."""
+        config = self.config
+        if config['drain_delay']:
+            yield 'drain_delay', self.delay
+        for path in sorted(glob.glob(glob.escape(self.handlers) + '/*')):
+            if os.path.isfile(path) and os.access(path, os.X_OK):
+                yield os.path.basename(path), (
+                    lambda name, drain, path=path: self.execute(
+                        [path], name, drain, self.left(drain)))
+        if config['wait_ports']:
+            yield 'wait_ports', self.wait_ports
+        if config['stop_units']:
+            yield 'stop_units', lambda name, drain: self.execute(
+                ['systemctl', 'stop'] + config['stop_units'], name, drain,
+                self.left(drain))
+
+    def left(self, drain, until='deadline'):
+        return drain[until] - Clock.elapsed(drain['clock'])
+
+    def delay(self, name, drain):
+        """Give load balancers the time to notice."""
+        self.pause(min(self.config['drain_delay'], self.left(drain)))
+        return ''
+
+    def wait_ports(self, name, drain):
+        """Wait until the last connection is over."""
+        while True:
+            count = connections(self.config['wait_ports'])
+            left = self.left(drain)
+            if not count:
+                return ''
+            if left <= 0:
+                return 'had connections left at the deadline: %d' % count
+            self.pause(min(left, self.config['interval']))
+
+    def execute(self, argv, name, drain, left):
+        """Run a program; return what went wrong, '' for success."""
+        deadline = str(int(time.time() + left))
         try:
             process = subprocess.Popen(
-                [path], env=dict(os.environ, **drain['env']), cwd='/',
+                argv, cwd='/', env=dict(os.environ, **dict(
+                    drain['env'], LIFECYCLE_DEADLINE=deadline)),
                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT, start_new_session=True)
         except (OSError, ValueError) as error:
@@ -306,31 +533,38 @@ class Agent:
 
         def relay():
             # A limit, or a line without an end would fill the memory.
-            for line in iter(lambda: process.stdout.readline(4096), b''):
-                log('info', '%s| %s', name,
-                    line.decode('utf-8', 'replace').rstrip())
+            with process.stdout as output:
+                for line in iter(lambda: output.readline(4096), b''):
+                    log('info', '%s| %s', name,
+                        line.decode('utf-8', 'replace').rstrip())
+
+        def wait(seconds):
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(seconds)
+                raise StopIteration
 
         self.groups = {process.pid}
         # A thread, because what the handler leaves running may hold the pipe
         # open: the end of output is not the handler's end.
         thread = threading.Thread(target=relay, daemon=True)
         thread.start()
-        try:
-            status = process.wait(left)
-        except subprocess.TimeoutExpired:
-            self.end_handlers()
-            return 'was stopped at the deadline'
+        with contextlib.suppress(StopIteration):
+            self.pause(left, wait)
+            if process.poll() is None:
+                self.end_handlers()
+                return 'was stopped at the deadline'
         self.groups = set()
         thread.join(1)
+        status = process.returncode
         if status < 0:
             return 'was killed by signal %d' % -status
         return 'failed with exit status %d' % status if status else ''
 
     def end_handlers(self):
         """Stop whatever a drain's handlers have running: TERM, then KILL."""
-        drain = self.state['drain']
-        if not drain:
+        if not self.state['drains']:
             return
+        drain = self.state['drains'][0]
         limit = time.monotonic() + (drain['end'] - drain['deadline']) / 2
         mark = TOKEN + '=' + drain['env'][TOKEN]
         number = signal.SIGTERM
@@ -353,14 +587,18 @@ class Agent:
             time.sleep(0.05)
             number = 0 if time.monotonic() < limit else signal.SIGKILL
 
-    def send(self, document, limit):
+    def post(self, document, left):
+        fetch(self.signal_url, max(1, min(REQUEST_TIMEOUT, left)),
+              data=json.dumps(document).encode(),
+              headers={'Content-Type': 'application/json'})
+
+    def send(self, drain):
         """Signal until it is accepted or the hook has given up."""
+        document = drain['signal']
         while True:
-            left = limit - time.monotonic()
+            left = self.left(drain, 'end')
             try:
-                fetch(self.signal_url, max(1, min(REQUEST_TIMEOUT, left)),
-                      data=json.dumps(document).encode(),
-                      headers={'Content-Type': 'application/json'})
+                self.post(document, left)
             except FAILURES as error:
                 delay = self.pace('signal', describe(error))
             else:
@@ -371,9 +609,228 @@ class Agent:
             # Once however late, since clocks differ.
             if left <= 0:
                 log('error', 'signal: given up, the timeout is over')
-                self.failures = 0
+                self.failures['signal'] = 0
                 return
-            time.sleep(min(delay, left))
+            self.pause(min(delay, left))
+
+    def say_again(self, drain):
+        """Repeat a signal, as long as it can matter."""
+        left = self.left(drain, 'end')
+        if left <= 0:
+            self.state.save(last={})
+            if self.state['draining']:
+                log('warning', 'this server is still here, though its time is '
+                    'over; it stays unhealthy until the agent is told '
+                    'otherwise')
+            return
+        with contextlib.suppress(*FAILURES):
+            self.post(drain['signal'], left)
+            log('info', 'signal repeated: the server is still here')
+
+    def turn(self, draining):
+        """Show whether we drain by a file, as the health endpoint does."""
+        self.draining = draining
+        path = self.config['marker_file']
+        if not path:
+            return
+        try:
+            if draining:
+                os.makedirs(os.path.dirname(path), exist_ok=True)
+                open(path, 'a').close()
+            elif os.path.exists(path):
+                os.remove(path)
+        except OSError as error:
+            log('error', 'marker_file %s: %s', path, describe(error))
+
+    def serve_health(self):
+        """Answer 200 in service, 503 while draining, to any GET and HEAD."""
+        from http import server
+        import socketserver
+
+        agent = self
+        self.draining = self.state['draining']
+
+        class Health(server.BaseHTTPRequestHandler):
+            timeout = 5
+
+            def do_GET(self):
+                body = b'draining\n' if agent.draining else b'in service\n'
+                self.send_response(503 if agent.draining else 200)
+                self.send_header('Content-Length', str(len(body)))
+                self.end_headers()
+                if self.command == 'GET':
+                    self.wfile.write(body)
+
+            do_HEAD = do_GET
+
+            def log_message(self, *args):
+                pass
+
+        class Server(socketserver.ThreadingTCPServer):
+            allow_reuse_address = daemon_threads = True
+
+            def handle_error(self, *args):
+                """Say nothing of clients that hang up."""
+
+        host, _, port = str(self.config['health']).rpartition(':')
+        try:
+            threading.Thread(target=Server((host, int(port)), Health)
+                             .serve_forever, daemon=True).start()
+        except OSError as error:
+            # The load balancer will notice, and a drain is worth more.
+            log('error', 'health %s: %s', self.config['health'],
+                describe(error))
+
+    def report(self, **changes):
+        """Write what the status command and Prometheus read."""
+        self.next_report = time.monotonic() + REPORT_PERIOD
+        status, state = self.status, self.state
+        status.update(changes, draining=state['draining'],
+                      drain=None, last=state['last'].get('signal'))
+        for drain in state['drains'][:1]:
+            # Everybody may read it, so not the whole token.
+            status['drain'] = {'token': drain['env'][TOKEN][:8],
+                               'end': drain['end'], 'clock': drain['clock']}
+        if self.config['wait_ports']:
+            status['connections'] = connections(self.config['wait_ports'])
+        write(self.status_file, json.dumps(status))
+        self.touch()
+        if self.config['metrics_file']:
+            write(self.config['metrics_file'], metrics(status, self.seen))
+
+    def touch(self):
+        """Let the time of the status file be the one of the last poll."""
+        with contextlib.suppress(OSError):
+            os.utime(self.status_file, (self.seen, self.seen))
+
+
+def metrics(status, seen):
+    """Return the text of a file for Prometheus's node exporter."""
+    lines = []
+    for name, kind, value in (
+            ('last_poll_timestamp_seconds', 'gauge', '%.3f' % seen),
+            ('polls_total', 'counter', status['polls']),
+            ('poll_failures_total', 'counter', status['failures']),
+            ('draining', 'gauge', int(status['draining'])),
+            ('connections', 'gauge', status.get('connections')),
+            ('drains_total{result="CONTINUE"}', 'counter', status['CONTINUE']),
+            ('drains_total{result="ROLLBACK"}', '', status['ROLLBACK'])):
+        if value is not None:
+            if kind:
+                lines.append('# TYPE drain_agent_%s %s'
+                             % (name.partition('{')[0], kind))
+            lines.append('drain_agent_%s %s' % (name, value))
+    return '\n'.join(lines) + '\n'
+
+
+def show_status(args):
+    """Print one screen; return 0 if the agent listens."""
+    path = args.run_dir + '/status.json'
+    try:
+        status = json.loads(read(path))
+        status['last_poll'] = os.stat(path).st_mtime
+        os.stat('/proc/%d' % status['pid'])
+    except FAILURES as error:
+        print('No drain agent runs here: %s.' % describe(error))
+        return 1
+    age = max(0, time.time() - status['last_poll'])
+    status['listens'] = age < 60 and not status['trouble']
+    drain = status['drain']
+    if drain:
+        drain['left'] = int(drain['end'] - Clock.elapsed(drain['clock']))
+    if args.format == 'json':
+        print(json.dumps(status, indent=1))
+    else:
+        drains = 'none'
+        if drain:
+            drains = '%(token)s, %(left)d s left, at %%s' % drain
+            drains %= status['step']
+        elif status['draining']:
+            drains = 'over, the server is about to go'
+        last = status['last'] or {}
+        for name, value in (
+                ('Server', '%(server)s, from %(source)s' % status),
+                ('Listening', 'since ' + time.strftime(
+                    '%Y-%m-%d %H:%M:%S', time.localtime(status['wall']))),
+                ('Last poll', '%d s ago' % age
+                 if status['last_poll'] else 'never'),
+                ('Queue', status['trouble'] or 'works'),
+                ('Drain', drains),
+                ('Connections', status.get('connections')),
+                ('Last result', last and ', '.join(
+                    (last['lifecycle_action_result'], last['reason'])))):
+            if value not in (None, {}):
+                print('%-12s %s' % (name, value))
+    return 0 if status['listens'] else 1
+
+
+def check(args):
+    """Prove that a drain would work, without one; return 0 if it would."""
+    def queue():
+        agent.query['limit'] = '1'
+        fetch(agent.url + '?' + parse.urlencode(agent.query),
+              headers=agent.headers)
+
+    def handlers():
+        names = [name for name, _ in agent.steps()]
+        if not names:
+            raise OSError(0, 'no handler in ' + agent.handlers)
+        return ', '.join(names)
+
+    def server():
+        found = identify(agent.config, args.run_dir)
+        if not found:
+            raise OSError(0, 'no source has the server ID')
+        return '%s, from %s' % found
+
+    failed = 0
+    try:
+        agent = Agent(configure(args.config), dict(
+            STATE, client_id=str(uuid.uuid4())), args)
+        steps = [('configuration', lambda: args.config), ('server', server),
+                 ('queue', queue),
+                 ('signal', lambda: agent.post({
+                     'lifecycle_action_result': 'TEST',
+                     'reason': 'drain-agent check'}, REQUEST_TIMEOUT)),
+                 ('handlers', handlers)]
+    except FAILURES as error:
+        steps = [('configuration', lambda error=error: complain(args, error))]
+    for name, step in steps:
+        try:
+            print('ok      %-14s %s' % (name, step() or ''))
+        except FAILURES as error:
+            failed = 1
+            print('failed  %-14s %s' % (name, describe(error)))
+    return failed
+
+
+def complain(args, error):
+    # A key at most, since a value may be a secret.
+    raise OSError(0, '%s is of no use: %s' % (
+        args.config, error if isinstance(error, KeyError)
+        else describe(error)))
+
+
+def run(args):
+    global log_format
+    try:
+        os.makedirs(args.state_dir, 0o700, exist_ok=True)
+        os.makedirs(args.run_dir, 0o755, exist_ok=True)
+        # Locked until the process ends, and lockable on a full disk.
+        fcntl.flock(os.open(args.state_dir, os.O_RDONLY),
+                    fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        log('error', 'another agent runs on %s', args.state_dir)
+        return 1
+    try:
+        config = configure(args.config)
+        log_format = args.log_format or config['log_format']
+        agent = Agent(config, State(args.state_dir + '/state.json'), args)
+    except FAILURES as error:
+        log('error', '%s is of no use: %s', args.config,
+            error if isinstance(error, KeyError) else describe(error))
+        return 1
+    agent.run()
 
 
 def stop(*args):
@@ -384,28 +841,21 @@ def stop(*args):
 
 def main():
     parser = argparse.ArgumentParser()
+    parser.add_argument('command', nargs='?', default='run',
+                        choices=('run', 'status', 'check'))
     parser.add_argument('--config', default='/etc/lifecycle/agent.json')
     parser.add_argument('--state-dir', default='/var/lib/lifecycle')
+    parser.add_argument('--run-dir', default='/run/drain-agent')
     parser.add_argument('--handlers', default='/etc/lifecycle/drain.d')
+    parser.add_argument('--log-format', choices=FORMATS)
+    parser.add_argument('--format', choices=FORMATS)
     args = parser.parse_args()
+    if args.command == 'status':
+        return show_status(args)
+    if args.command == 'check':
+        return check(args)
     signal.signal(signal.SIGTERM, stop)
-    try:
-        os.makedirs(args.state_dir, 0o700, exist_ok=True)
-        # Locked until the process ends, and lockable on a full disk.
-        fcntl.flock(os.open(args.state_dir, os.O_RDONLY),
-                    fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        log('error', 'another agent runs on %s', args.state_dir)
-        return 1
-    try:
-        state = State(args.state_dir + '/state.json')
-        agent = Agent(json.loads(read(args.config)), state, args.handlers)
-    except FAILURES as error:
-        # A key at most, since a value may be a secret.
-        log('error', '%s is of no use: %s', args.config,
-            error if isinstance(error, KeyError) else describe(error))
-        return 1
-    agent.run()
+    return run(args)
 
 
 if __name__ == '__main__':

@@ -41,7 +41,10 @@ mv /etc/lifecycle/agent.json.new /etc/lifecycle/agent.json
 {
     # Isolated: no PYTHON* variable and no user's packages get in.
     printf '#!%s -I\n' "$python"
-    cat <<'END_OF_DRAIN_AGENT'
+    # Packed, because user data is short.
+    "$python" -c 'import base64, sys, zlib
+sys.stdout.buffer.write(zlib.decompress(base64.b64decode(sys.stdin.read())))' \
+        <<'END_OF_DRAIN_AGENT'
 __DRAIN_AGENT__
 END_OF_DRAIN_AGENT
 } >/opt/drain-agent/drain-agent.new

@@ -47,6 +47,9 @@ class Guest:
         self.token = self.message['lifecycle_action_token']
         self.state_dir = root / 'state'
         self.state_file = self.state_dir / 'state.json'
+        self.run_dir = root / 'run'
+        # What the application's own user data configures.
+        self.settings = {}
         self.handlers = root / 'drain.d'
         self.handlers.mkdir()
         self.log_file = root / 'agent.log'
@@ -67,22 +70,46 @@ class Guest:
         return [line.split()[0] for line in self._lines()]
 
     def handler_pids(self):
-        return [int(line.split()[1]) for line in self._lines()]
+        return [int(line.split()[-1]) for line in self._lines()]
 
     def _lines(self):
         return self._runs.read_text().splitlines()
 
-    def start(self, python=sys.executable):
+    def _argv(self, python, *words):
         config = self.root / 'agent.json'
         config.write_text(json.dumps(self.config))
+        if self.settings:
+            (self.root / 'agent.d').mkdir(exist_ok=True)
+            (self.root / 'agent.d/50-app.json').write_text(
+                json.dumps(self.settings))
+        # What a release deprecates, a later one does without.
+        return [str(python), '-I', '-W', 'error', str(AGENT), *words,
+                '--config', str(config), '--state-dir', str(self.state_dir),
+                '--run-dir', str(self.run_dir),
+                '--handlers', self.handlers.name]
+
+    def start(self, python=sys.executable, words=(), shell='exec "$@"',
+              **variables):
+        """Start the agent.
+
+        :param shell: what a shell does to become the agent.
+        """
         with open(self.log_file, 'ab') as log:
             process = subprocess.Popen(
-                [str(python), '-I', str(AGENT), '--config', str(config),
-                 '--state-dir', str(self.state_dir),
-                 '--handlers', self.handlers.name],
-                stdout=log, stderr=subprocess.STDOUT, cwd=str(self.root))
+                ['/bin/sh', '-c', shell, 'sh', *self._argv(python, *words)],
+                stdout=log,
+                stderr=subprocess.STDOUT, cwd=str(self.root),
+                env=dict(os.environ, **variables))
         self._processes.append(process)
         return process
+
+    def ask(self, *words):
+        """Run another command of the agent; return (status, what it says)."""
+        done = subprocess.run(
+            self._argv(sys.executable, *words), stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, cwd=str(self.root), text=True,
+            timeout=60, check=False)
+        return done.returncode, done.stdout
 
     def log(self):
         return self.log_file.read_text()
@@ -90,11 +117,20 @@ class Guest:
     def state(self):
         return json.loads(self.state_file.read_text())
 
-    def shift_state(self, seconds, *times):
-        """Move times of the drain in the state, while no agent runs."""
+    def drain(self):
+        """The drain that is at work, from the state."""
+        return self.state()['drains'][0]
+
+    def change_clock(self, **changes):
+        """Change the clock of the drain in the state, while no agent runs.
+
+        :param changes: seconds to add to an entry, or its new text.
+        """
         state = self.state()
-        for name in times:
-            state['drain'][name] += seconds
+        clock = state['drains'][0]['clock']
+        for name, value in changes.items():
+            clock[name] = (value if isinstance(value, str)
+                           else clock[name] + value)
         self.state_file.write_text(json.dumps(state))
 
     def wait_for_log(self, text, times=1):

@@ -42,9 +42,13 @@ class FakeCloud(socketserver.ThreadingMixIn, http.server.HTTPServer):
         self.signals = []
         # Set to another status to make an endpoint fail.
         self.queue_status = self.signal_status = 200
+        # Cleared, the queue takes requests and says nothing.
+        self.queue_answers = threading.Event()
+        self.queue_answers.set()
         # What the queue answers instead of its messages.
         self.page = None
         self.metadata = None
+        self.largest_page = 20
         threading.Thread(target=self.serve_forever, args=(0.02,),
                          daemon=True).start()
 
@@ -75,7 +79,8 @@ class FakeCloud(socketserver.ThreadingMixIn, http.server.HTTPServer):
             live = [i for i, (_, m) in enumerate(self.messages) if m]
             start = live[0] if live else 0
         # And a page of nothing but expired messages has no link.
-        found = [message for _, message in self.messages[start:start + PAGE]
+        end = start + int(query.get('limit', PAGE))
+        found = [message for _, message in self.messages[start:end]
                  if message]
         links = []
         if found:
@@ -111,8 +116,12 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self._answer(503)
         else:
             cloud.polls.append(query)
+            cloud.queue_answers.wait(60)
             page = (cloud.list(query) if cloud.page is None else cloud.page)
-            self._answer(cloud.queue_status, json.dumps(page).encode())
+            status = cloud.queue_status
+            if int(query.get('limit', 0)) > cloud.largest_page:
+                status = 400
+            self._answer(status, json.dumps(page).encode())
 
     def do_POST(self):
         cloud = self.server

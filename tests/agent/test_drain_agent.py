@@ -3,6 +3,7 @@
 """The drain agent does its job, and says so truthfully."""
 
 import datetime
+import json
 import pathlib
 import subprocess
 import time
@@ -12,6 +13,7 @@ import pytest
 
 from tests.agent import conftest
 from tests.agent import fake_cloud
+from tools import ship_agent
 
 PYTHONS = conftest.interpreters()
 
@@ -43,6 +45,7 @@ def test_told_then_drains_then_signals(python, guest, cloud):
     for line in ('LIFECYCLE_ACTION_TOKEN=' + guest.token,
                  'LIFECYCLE_SERVER_ID=' + guest.message['resource_id'],
                  'LIFECYCLE_NODE_ID=' + guest.message['node_id'],
+                 'LIFECYCLE_RESOURCE_ID=' + guest.message['resource_id'],
                  'LIFECYCLE_TRANSITION_TYPE=termination'):
         assert ' info 50-app| %s\n' % line in log
     assert 'Traceback' not in log
@@ -177,6 +180,26 @@ def test_second_drain_on_the_same_page_is_not_lost(guest, cloud):
     assert ['50-app', '50-app'] == guest.runs()
 
 
+def test_told_again_while_it_drains(guest, cloud):
+    """Senlin asks anew when its engine died; messages live 300 s only."""
+    go_on = guest.root / 'go-on'
+    guest.handler('50-app', 'until [ -e %s ]; do sleep 0.05; done' % go_on)
+    cloud.post(guest.message)
+    guest.start()
+    guest.wait_for_runs('50-app')
+    second = dict(guest.message, lifecycle_action_token=str(uuid.uuid4()))
+    cloud.post(second)
+    conftest.wait_for(lambda: len(guest.state()['drains']) == 2,
+                      'the second message to be seen')
+
+    del cloud.messages[:]
+    go_on.touch()
+
+    assert [guest.token, second['lifecycle_action_token']] == [
+        guest.wait_for_signal(number)['lifecycle_action_token']
+        for number in (1, 2)]
+
+
 def test_stale_message_does_not_drain(guest, cloud):
     """Its hook has given up: a server that is still here is to stay."""
     guest.handler('50-app')
@@ -265,6 +288,17 @@ def test_claimed_messages_are_seen(guest, cloud):
     assert [] == cloud.refused
 
 
+def test_smaller_pages_are_taken_as_well(guest, cloud):
+    """An operator may allow fewer messages a page than Zaqar does."""
+    cloud.largest_page = 10
+    cloud.post(guest.message)
+
+    guest.start()
+
+    guest.wait_for_signal()
+    assert ['limit' in poll for poll in cloud.polls[:2]] == [True, False]
+
+
 # Trouble with the queue
 
 def test_unreachable_queue_recovers_by_itself(guest, cloud):
@@ -280,6 +314,22 @@ def test_unreachable_queue_recovers_by_itself(guest, cloud):
     guest.wait_for_signal()
     assert 1 == guest.log().count('queue: HTTP 503')
     assert 1 == guest.log().count('queue: works again')
+
+
+def test_queue_that_hangs_holds_up_no_drain(guest, cloud):
+    """A drained server would be paid for, or miss its deadline."""
+    go_on = guest.root / 'go-on'
+    guest.handler('50-app', 'until [ -e %s ]; do sleep 0.05; done' % go_on)
+    cloud.post(guest.message)
+    guest.start()
+    guest.wait_for_runs('50-app')
+
+    cloud.queue_answers.clear()
+    go_on.touch()
+
+    # Far less than the agent gives a queue when it has nothing else to do.
+    conftest.wait_for(lambda: cloud.signals, 'the signal', seconds=5)
+    cloud.queue_answers.set()
 
 
 @pytest.mark.parametrize('page', (
@@ -413,11 +463,12 @@ def test_overrun_is_stopped_with_all_its_processes(guest, cloud):
     cloud.post(guest.message)
     guest.start()
     conftest.wait_for(lambda: len(guest.runs()) == 3, 'all its processes')
-    drain = guest.state()['drain']
+    drain = guest.drain()
 
     signal_ = guest.wait_for_signal()
 
-    assert drain['deadline'] < time.time() < drain['end']
+    elapsed = time.monotonic() - drain['clock']['mono']
+    assert drain['deadline'] < elapsed < drain['end']
     assert ('50-app was stopped at the deadline; '
             '60-next was not run: no time left' == signal_['reason'])
     assert ['50-app', 'child', 'far'] == sorted(guest.runs())
@@ -461,7 +512,7 @@ def test_killed_before_the_signal_sends_it_after_restart(guest, cloud):
     agent.kill()
     agent.wait(10)
     # As if the restart had taken long: the drain had not.
-    guest.shift_state(-30, 'started')
+    guest.change_clock(mono=-30)
     del cloud.signals[:]
     cloud.signal_status = 200
 
@@ -481,12 +532,52 @@ def test_clock_set_back_before_a_restart(guest, cloud):
     guest.wait_for_runs('50-app')
     agent.kill()
     agent.wait(10)
-    guest.shift_state(3600, 'started', 'deadline', 'end')
+    # Of an earlier boot, when the clock was an hour ahead.
+    guest.change_clock(boot='another', wall=3600)
 
     guest.start()
 
     assert ('50-app was stopped at the deadline'
             == guest.wait_for_signal()['reason'])
+
+
+@pytest.mark.parametrize('seconds', (3600, -3600))
+def test_clock_that_is_set_changes_no_deadline(seconds, guest, cloud):
+    """A time server that is late would cut the sessions, or double them."""
+    go_on = guest.root / 'go-on'
+    guest.handler('50-app', 'until [ -e %s ]; do sleep 0.05; done' % go_on)
+    cloud.post(guest.message)
+    agent = guest.start()
+    guest.wait_for_runs('50-app')
+    agent.kill()
+    agent.wait(10)
+    guest.change_clock(wall=seconds)
+
+    guest.start()
+    guest.wait_for_runs('50-app', '50-app')
+    left = guest.drain()['end'] - (
+        time.monotonic() - guest.drain()['clock']['mono'])
+    assert 50 < left <= 60
+    go_on.touch()
+
+    assert 'drained' in guest.wait_for_signal()['reason']
+
+
+def test_rebooted_server_carries_on(guest, cloud):
+    """A reboot in the middle of a drain must not look like its end."""
+    guest.handler('50-app', '[ -e %s ] || sleep 60' % (guest.root / 'go-on'))
+    cloud.post(guest.message)
+    agent = guest.start()
+    guest.wait_for_runs('50-app')
+    agent.kill()
+    agent.wait(10)
+    # The monotonic clock begins anew, and the boot has taken a while.
+    guest.change_clock(boot='another', mono=10 ** 6, wall=-20)
+    (guest.root / 'go-on').touch()
+
+    guest.start()
+
+    assert guest.wait_for_signal()['reason'].startswith('drained in 2')
 
 
 def test_drain_survives_its_message(guest, cloud):
@@ -518,7 +609,7 @@ def test_completed_drain_is_not_run_after_restart(guest, cloud):
     guest.start()
     guest.wait_for_polls()
 
-    assert (['50-app'], 1) == (guest.runs(), len(cloud.signals))
+    assert ['50-app'] == guest.runs()
 
 
 def test_stopped_politely_takes_its_handler_along(guest, cloud):
@@ -533,7 +624,7 @@ def test_stopped_politely_takes_its_handler_along(guest, cloud):
     assert 0 == agent.wait(10)
     assert not _alive(guest.handler_pids()[0])
     assert guest.token == (
-        guest.state()['drain']['env']['LIFECYCLE_ACTION_TOKEN'])
+        guest.drain()['env']['LIFECYCLE_ACTION_TOKEN'])
     (guest.root / 'go-on').touch()
     guest.start()
     guest.wait_for_signal()
@@ -541,8 +632,8 @@ def test_stopped_politely_takes_its_handler_along(guest, cloud):
 
 
 @pytest.mark.parametrize('torn', (
-    '', '\0' * 512, '{"client_id": "x", "mark', '[]', '{"drain": 5}',
-    '{"client_id": 1, "marker": 2, "completed": 3, "drain": 4}'), ids=repr)
+    '', '\0' * 512, '{"client_id": "x", "mark', '[]', '{"drains": 5}',
+    '{"client_id": 1, "marker": 2, "completed": 3, "drains": 4}'), ids=repr)
 def test_torn_state_file(torn, guest, cloud):
     """A disk that was full or lost power must not end all drains."""
     guest.handler('50-app')
@@ -569,6 +660,18 @@ def test_state_that_cannot_be_written(guest, cloud):
 
     guest.wait_for_signal()
     assert 'error %s' % guest.state_file in guest.log()
+
+
+def test_disk_that_is_full(guest, cloud):
+    """What can be kept in memory is enough for a drain."""
+    guest.handler('50-app')
+    cloud.post(guest.message)
+
+    # Every write to a file fails, in the agent and in its handlers.
+    guest.start(shell='ulimit -f 0; trap "" XFSZ; exec "$@"')
+
+    assert 'CONTINUE' == guest.wait_for_signal()['lifecycle_action_result']
+    assert not guest.log()
 
 
 def test_second_agent_gives_way(guest, cloud):
@@ -639,6 +742,37 @@ def test_signal_is_repeated_while_nobody_listens(guest, cloud):
     guest.wait_until_completed()
 
 
+def test_accepted_signal_is_repeated_while_the_server_lives(guest, cloud):
+    """Heat says that all is well before it does anything, and may die."""
+    guest.handler('50-app')
+    cloud.post(guest.message)
+    agent = guest.start()
+    first = guest.wait_for_signal()
+    assert first == guest.wait_for_signal(2)
+    agent.kill()
+    agent.wait(10)
+    del cloud.signals[:]
+
+    guest.start()
+
+    assert first == guest.wait_for_signal()
+    assert ['50-app'] == guest.runs()
+    assert 1 == guest.log().count('signal accepted')
+
+
+def test_repetition_ends_with_the_timeout(guest, cloud):
+    """A server that stays for good would signal for good."""
+    guest.config['timeout'] = 2
+    cloud.post(guest.message)
+    guest.start()
+
+    guest.wait_for_log('this server is still here, though its time is over')
+
+    number = len(cloud.signals)
+    guest.wait_for_polls(30)
+    assert number == len(cloud.signals)
+
+
 def test_signal_ends_with_the_timeout(guest, cloud):
     """An agent that never gives up is deaf to the next drain."""
     guest.config['timeout'] = 1
@@ -704,12 +838,33 @@ def test_incomplete_configuration_names_the_key(key, guest):
     assert 'Traceback' not in guest.log()
 
 
-def test_result_that_heat_refuses_is_refused_at_once(guest):
+@pytest.mark.parametrize('key, value', (
+    ('interval', 'often'), ('interval', -1), ('on_failure', 'ROLL BACK'),
+    ('wait_ports', 80), ('wait_ports', ['http']), ('wait_ports', [0]),
+    ('stop_units', 'nginx'), ('marker_file', 5), ('health', ':x'),
+    ('health', ':70000'), ('metrics_file', []), ('log_format', 'xml'),
+    ('drain_delay', None)), ids=str)
+def test_setting_of_no_use_is_refused_at_once(key, value, guest):
     """Found at the first drain, a typing error costs a server's data."""
-    guest.config['on_failure'] = 'ROLL BACK'
+    guest.settings[key] = value
 
     assert 1 == guest.start().wait(10)
-    assert "is of no use: 'on_failure'" in guest.log()
+    assert "of no use: '%s'" % key in guest.log()
+    assert 'Traceback' not in guest.log()
+
+
+def test_log_can_be_json(guest, cloud):
+    """Log shippers that parse need no rules for ours."""
+    guest.handler('50-app', 'echo say \\"hello\\"')
+    cloud.post(guest.message)
+    guest.start(words=['--log-format', 'json'])
+    guest.wait_for_signal()
+    guest.wait_until_completed()
+
+    lines = [json.loads(line) for line in guest.log().splitlines()]
+    assert 'info' == lines[0]['level']
+    datetime.datetime.strptime(lines[0]['time'], '%Y-%m-%dT%H:%M:%S.%fZ')
+    assert '50-app| say "hello"' in [line['message'] for line in lines]
 
 
 def test_log_lines_have_time_level_and_message(guest, cloud):
@@ -728,7 +883,10 @@ def test_log_lines_have_time_level_and_message(guest, cloud):
 
 def test_agent_fits_beside_the_users_own_user_data():
     """Nova takes 64 KiB of user data, and we want a quarter at most."""
-    assert conftest.AGENT.stat().st_size <= 16 * 1024
+    shipped = ship_agent.SHIPPED.read_text()
+
+    assert len(shipped) <= 16 * 1024
+    assert conftest.AGENT.read_bytes() == ship_agent.unpack(shipped)
 
 
 @pytest.mark.parametrize('python', PYTHONS)

@@ -3,6 +3,7 @@
 """The drain agent knows which server it is in."""
 
 import importlib.util
+import os
 import pathlib
 
 import pytest
@@ -23,30 +24,28 @@ def agent(cloud, tmp_path, monkeypatch):
     spec.loader.exec_module(module)
     module.INSTANCE_ID = str(tmp_path / 'instance-id')
     module.DMI_UUID = str(tmp_path / 'product_uuid')
+    module.CONFIG_DRIVE = str(tmp_path / 'config-2')
     module.METADATA = cloud.origin + '/openstack/latest/meta_data.json'
     return module
 
 
 def _identify(module, cloud, **extra):
-    config = dict(cloud.config, **extra)
-    agent = module.Agent(config, {'client_id': 'x'}, '/nowhere')
-    return agent.server_id if agent.identify() else None
+    return module.identify(dict(cloud.config, **extra), '/nowhere')
 
 
-def test_configuration_comes_first(agent, cloud, capfd):
+def test_configuration_comes_first(agent, cloud):
     """Who knows better must be able to say so."""
     pathlib.Path(agent.INSTANCE_ID).write_text(OTHER)
 
-    assert SERVER == _identify(agent, cloud, server_id=SERVER.upper())
-    assert 'from the configuration' in capfd.readouterr().out
+    assert (SERVER, 'the configuration') == _identify(
+        agent, cloud, server_id=SERVER.upper())
 
 
-def test_instance_id_of_cloud_init(agent, cloud, capfd):
+def test_instance_id_of_cloud_init(agent, cloud):
     """The usual source: no network and no privileges needed."""
     pathlib.Path(agent.INSTANCE_ID).write_text(SERVER + '\n')
 
-    assert SERVER == _identify(agent, cloud)
-    assert 'from ' + agent.INSTANCE_ID in capfd.readouterr().out
+    assert (SERVER, agent.INSTANCE_ID) == _identify(agent, cloud)
 
 
 def test_metadata_service_for_images_with_the_ec2_source(agent, cloud):
@@ -54,14 +53,37 @@ def test_metadata_service_for_images_with_the_ec2_source(agent, cloud):
     pathlib.Path(agent.INSTANCE_ID).write_text('i-0000002a\n')
     cloud.metadata = {'uuid': SERVER}
 
-    assert SERVER == _identify(agent, cloud)
+    assert (SERVER, agent.METADATA) == _identify(agent, cloud)
+
+
+def test_config_drive_where_there_is_no_metadata_service(
+        agent, cloud, tmp_path, monkeypatch):
+    """Such clouds have nothing else that an image without cloud-init sees."""
+    tools = tmp_path / 'tools'
+    tools.mkdir()
+    for name, script in (
+            ('mount', 'mkdir -p $4/openstack/latest; echo "{\\"uuid\\": '
+             '\\"%s\\"}" >$4/openstack/latest/meta_data.json' % SERVER),
+            ('umount', 'rm -r $1/openstack')):
+        (tools / name).write_text(
+            '#!/bin/sh\necho %s $* >>%s/calls\n%s\n'
+            % (name, tools, script))
+        (tools / name).chmod(0o755)
+    monkeypatch.setenv('PATH', '%s:%s' % (tools, os.environ['PATH']))
+    pathlib.Path(agent.DMI_UUID).write_text(OTHER)
+
+    assert (SERVER, agent.CONFIG_DRIVE) == agent.identify(
+        cloud.config, str(tmp_path))
+    assert ('mount -o ro %s %s\numount %s\n'
+            % (agent.CONFIG_DRIVE, tmp_path, tmp_path)
+            == (tools / 'calls').read_text())
 
 
 def test_dmi_where_there_is_no_metadata_service(agent, cloud):
     """Clouds with config drive alone; the firmware's letters are capital."""
     pathlib.Path(agent.DMI_UUID).write_text(SERVER.upper() + '\n')
 
-    assert SERVER == _identify(agent, cloud)
+    assert (SERVER, agent.DMI_UUID) == _identify(agent, cloud)
 
 
 def test_no_source_is_no_id(agent, cloud):

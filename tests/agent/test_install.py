@@ -21,6 +21,7 @@ import pytest
 
 from tests.agent import conftest
 from tests.agent import test_sessions
+from tools import ship_agent
 
 AGENT = conftest.REPO / 'templates' / 'agent'
 SESSIONS = conftest.REPO / 'examples' / 'sessions'
@@ -40,7 +41,7 @@ def fill(template, **values):
 def install_script(config):
     return fill(AGENT / 'install.sh',
                 AGENT_CONFIG=config and json.dumps(config),
-                DRAIN_AGENT=(AGENT / 'drain_agent.py').read_text(),
+                DRAIN_AGENT=ship_agent.SHIPPED.read_text(),
                 DRAIN_AGENT_SERVICE=(
                     AGENT / 'drain-agent.service').read_text())
 
@@ -111,7 +112,7 @@ def box(tmp_path):
 
 
 @pytest.mark.parametrize('script', (
-    AGENT / 'install.sh', SESSIONS / 'user_data.sh', SESSIONS / 'drain.sh'),
+    AGENT / 'install.sh', SESSIONS / 'user_data.sh'),
     ids=lambda path: path.name)
 def test_scripts_are_scripts_to_cloud_init_and_the_shell(script):
     """cloud-init ignores a part that does not begin with "#!"."""
@@ -125,7 +126,7 @@ def test_guest_drains_from_user_data_alone(box, guest, cloud):
         install_script(guest.config),
         fill(SESSIONS / 'user_data.sh',
              SERVER=(SESSIONS / 'server.py').read_text(),
-             DRAIN=(SESSIONS / 'drain.sh').read_text())]
+             AGENT_SETTINGS=(SESSIONS / 'agent.json').read_text())]
     box.boot(*scripts)
     conftest.wait_for(lambda: 'listening' in box.read('var/log/sessions.log'),
                       'the session server')
@@ -141,8 +142,7 @@ def test_guest_drains_from_user_data_alone(box, guest, cloud):
     assert {client.State.FINISHED} == {s.state for s in sessions}
     assert 'drained' in guest.wait_for_signal()['reason']
     log = box.read('var/log/drain-agent.log')
-    assert 'info 50-sessions| open sessions: 3\n' in log
-    assert 'info handler 50-sessions: succeeded\n' in log
+    assert 'info handler wait_ports: succeeded\n' in log
     assert cloud.config['queue']['signature'] not in log
 
 
@@ -162,6 +162,9 @@ def test_installed_twice_is_one_agent(box, guest, cloud):
     assert 0o755 == _mode(box.root / 'etc/lifecycle/drain.d')
     assert 0o755 == _mode(box.root / 'opt/drain-agent/drain-agent')
     assert guest.config == json.loads(box.read('etc/lifecycle/agent.json'))
+    shebang, agent = box.read('opt/drain-agent/drain-agent').split('\n', 1)
+    assert shebang.endswith(' -I')
+    assert (AGENT / 'drain_agent.py').read_text() == agent
 
 
 def _mode(path):

@@ -10,8 +10,8 @@ import pytest
 
 from tests.functional import tenant
 
-# Of those sent at once. SIGNALS=1000 takes minutes.
-MANY = int(os.environ.get('SIGNALS', 200))
+# Of those sent at once.
+MANY = int(os.environ.get('SIGNALS', 1000))
 
 
 @pytest.fixture(scope='module')
@@ -100,9 +100,12 @@ def test_many_signals_at_once_lose_none(project, ours, engine_log):
 
     with futures.ThreadPoolExecutor(100) as pool:
         url = ours.agent_config()['signal_url']
-        answers = list(pool.map(lambda body: ours.signal(body, url), bodies))
+        # Not the answers: each would keep its connection open, and Heat takes
+        # a thousand.
+        statuses = set(pool.map(
+            lambda body: ours.signal(body, url).status_code, bodies))
 
-    assert {200} == {answer.status_code for answer in answers}
+    assert {200} == statuses
     tenant.wait_for('the deletion', lambda: server not in project.servers())
     tenant.wait_for('the refusals', lambda: (
         engine_log().count('signal refused') == MANY))

@@ -95,7 +95,7 @@ def test_agent_part_is_a_script_with_agent_and_configuration(heat):
     assert 'text/x-shellscript' == agent.get_content_type()
     text = _text(agent)
     assert text.startswith('#!')
-    for wanted in ((AGENT / 'drain_agent.py').read_text(),
+    for wanted in ((AGENT / 'drain-agent.b64').read_text(),
                    (AGENT / 'drain-agent.service').read_text(), CONFIG):
         assert wanted in text
 
@@ -148,7 +148,7 @@ def test_sessions_example_brings_its_application(heat):
     sessions = base.REPO / 'examples' / 'sessions'
     assert script.startswith('#!')
     assert (sessions / 'server.py').read_text() in script
-    assert (sessions / 'drain.sh').read_text() in script
+    assert (sessions / 'agent.json').read_text() in script
 
 
 def test_server_without_options_has_only_what_it_needs(heat):
@@ -228,7 +228,7 @@ def test_without_the_hook_only_the_waiting_is_gone(heat):
 
     for name in ('hook', 'drained'):
         assert isinstance(stack[name], none_resource.NoneResource)
-    assert (AGENT / 'drain_agent.py').read_text() in _text(agent)
+    assert (AGENT / 'drain-agent.b64').read_text() in _text(agent)
     assert CONFIG not in _text(agent)
 
 

@@ -1,0 +1,270 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""What an application gets from its drain agent without writing a script."""
+
+import os
+import random
+import socket
+import time
+from urllib import error
+from urllib import request
+
+import pytest
+
+from tests.agent import conftest
+
+
+@pytest.fixture
+def listener():
+    """A server that has not noticed its connections yet."""
+    with socket.socket() as listener:
+        listener.bind(('127.0.0.%d' % random.randint(2, 250), 0))
+        listener.listen()
+        yield listener
+
+
+@pytest.fixture
+def systemctl(guest):
+    """A systemctl that notes what it is told; a test may make it fail."""
+    tools = guest.root / 'tools'
+    tools.mkdir()
+    script = tools / 'systemctl'
+    script.write_text('#!/bin/sh\necho "$*" $$ >>%s/runs\n'
+                      '! [ -e %s/fails ]\n' % (guest.root, tools))
+    script.chmod(0o755)
+    guest.path = '%s:%s' % (tools, os.environ['PATH'])
+    return tools
+
+
+def calls(guest):
+    return [line.rpartition(' ')[0] for line in
+            (guest.root / 'runs').read_text().splitlines()]
+
+
+def ask(place):
+    """Status and body of a health endpoint, None if nobody answers."""
+    try:
+        with request.urlopen('http://%s/' % place, timeout=5) as answer:
+            return answer.status, answer.read().decode()
+    except error.HTTPError as answer:
+        return answer.code, answer.read().decode()
+    except OSError:
+        return None
+
+
+# Connections
+
+def test_open_connections_are_waited_for(guest, cloud, listener):
+    """A server without a drain of its own would cut what is open."""
+    place = '%s:%d' % listener.getsockname()
+    guest.settings['wait_ports'] = [place]
+    with socket.create_connection(listener.getsockname()):
+        served, _ = listener.accept()
+        cloud.post(guest.message)
+        guest.start()
+        guest.wait_for_log('handler wait_ports: started')
+        guest.wait_for_polls(20)
+        assert [] == cloud.signals
+    # The client is gone; the server has not closed its side yet.
+    guest.wait_for_polls(20)
+    assert [] == cloud.signals
+
+    served.close()
+
+    assert 'drained' in guest.wait_for_signal()['reason']
+
+
+def test_connections_of_others_are_not_waited_for(guest, cloud, listener):
+    """The time of the drain would be spent on a backup or an SSH session."""
+    address, port = listener.getsockname()
+    guest.settings['wait_ports'] = [port + 1 if port < 65535 else port - 1,
+                                    '127.0.0.1:%d' % port]
+    with socket.create_connection((address, port)):
+        cloud.post(guest.message)
+        guest.start()
+
+        assert 'drained' in guest.wait_for_signal()['reason']
+
+
+@pytest.mark.parametrize('written', ('[::1]:%d', '::1:%d', '%d'))
+def test_ipv6(written, guest, cloud):
+    """Half of the connections would be cut."""
+    with socket.socket(socket.AF_INET6) as listener:
+        listener.bind(('::1', 0))
+        listener.listen()
+        guest.settings['wait_ports'] = [written % listener.getsockname()[1]]
+        with socket.create_connection(listener.getsockname()[:2]):
+            cloud.post(guest.message)
+            guest.start()
+            guest.wait_for_log('handler wait_ports: started')
+            guest.wait_for_polls(20)
+
+            assert [] == cloud.signals
+
+
+def test_connection_that_stays_is_said(guest, cloud, listener):
+    """The reader of the event must know what was cut, or kept the server."""
+    guest.config['timeout'] = 3
+    guest.settings.update(on_failure='ROLLBACK',
+                          wait_ports=['%s:%d' % listener.getsockname()])
+    with socket.create_connection(listener.getsockname()):
+        cloud.post(guest.message)
+        guest.start()
+
+        assert {
+            'lifecycle_action_token': guest.token,
+            'lifecycle_action_result': 'ROLLBACK',
+            'reason': 'wait_ports had connections left at the deadline: 1',
+        } == guest.wait_for_signal()
+
+
+# Units
+
+def test_unit_is_stopped_when_the_handlers_are_done(guest, cloud, systemctl):
+    """A service that stops gracefully needs no script at all."""
+    guest.settings['stop_units'] = ['nginx.service', 'app.service']
+    guest.handler('50-app')
+    cloud.post(guest.message)
+
+    guest.start(PATH=guest.path)
+
+    assert 'drained' in guest.wait_for_signal()['reason']
+    assert ['50-app', 'stop nginx.service app.service'] == calls(guest)
+
+
+def test_unit_is_started_again_when_the_server_stays(guest, cloud, systemctl):
+    """A server that is kept would be in the cluster and serve nobody."""
+    guest.settings.update(stop_units=['app.service'], on_failure='ROLLBACK')
+    (systemctl / 'fails').touch()
+    cloud.post(guest.message)
+
+    guest.start(PATH=guest.path)
+
+    signal = guest.wait_for_signal()
+    assert 'ROLLBACK' == signal['lifecycle_action_result']
+    assert 'stop_units failed with exit status 1' == signal['reason']
+    conftest.wait_for(lambda: 'start app.service' in calls(guest),
+                      'the start of the unit')
+
+
+def test_machine_without_systemd_is_said(guest, cloud):
+    """A unit that was not stopped must not read as success."""
+    guest.settings['stop_units'] = ['app.service']
+    cloud.post(guest.message)
+
+    guest.start(PATH='/nowhere')
+
+    assert ('stop_units cannot be run: No such file or directory'
+            == guest.wait_for_signal()['reason'])
+
+
+# Health
+
+@pytest.fixture
+def place(guest):
+    """Where the health endpoint of the guest is."""
+    with socket.socket() as probe:
+        probe.bind(('127.0.0.1', 0))
+        place = '%s:%d' % probe.getsockname()
+    guest.settings.update(health=place,
+                          marker_file=str(guest.root / 'new/draining'))
+    return place
+
+
+def test_health_turns_before_anything_else(guest, cloud, place):
+    """A load balancer would send new users to a server that goes."""
+    go_on = guest.root / 'go-on'
+    marker = guest.root / 'new/draining'
+    guest.handler('50-app', 'ls %s; until [ -e %s ]; do sleep 0.05; done'
+                  % (marker, go_on))
+    agent = guest.start()
+    conftest.wait_for(lambda: ask(place) == (200, 'in service\n'),
+                      'a healthy endpoint')
+    assert not marker.exists()
+
+    cloud.post(guest.message)
+    guest.wait_for_log('50-app| %s' % marker)
+    assert (503, 'draining\n') == ask(place)
+    # Killed and started again, it is as before.
+    agent.kill()
+    agent.wait(10)
+    marker.unlink()
+    agent = guest.start()
+    guest.wait_for_runs('50-app', '50-app')
+    assert (503, 'draining\n') == ask(place)
+    assert marker.exists()
+
+    # And it stays so until the server is gone.
+    go_on.touch()
+    guest.wait_until_completed()
+    assert (503, 'draining\n') == ask(place)
+    agent.kill()
+    agent.wait(10)
+    marker.unlink()
+    guest.start()
+    conftest.wait_for(lambda: ask(place), 'the endpoint')
+    assert (503, 'draining\n') == ask(place)
+    guest.wait_for_polls()
+    assert marker.exists()
+
+
+def test_server_that_stays_is_healthy_again(guest, cloud, place):
+    """A server that was kept would get no work any more."""
+    guest.settings['on_failure'] = 'ROLLBACK'
+    guest.handler('50-app', 'exit 1')
+    cloud.post(guest.message)
+
+    agent = guest.start()
+
+    guest.wait_for_signal()
+    for _start in range(2):
+        conftest.wait_for(lambda: ask(place) == (200, 'in service\n'),
+                          'a healthy endpoint')
+        assert not (guest.root / 'new/draining').exists()
+        guest.wait_until_completed()
+        # An agent that starts anew sees it in the same way.
+        agent.kill()
+        agent.wait(10)
+        agent = guest.start()
+        guest.wait_for_polls()
+
+
+def test_client_that_says_nothing_holds_up_nobody(guest, cloud, place):
+    """One stuck probe would make every other one fail."""
+    guest.start()
+    conftest.wait_for(lambda: ask(place), 'the endpoint')
+    host, port = place.split(':')
+
+    with socket.create_connection((host, int(port))):
+        assert (200, 'in service\n') == ask(place)
+    head = request.Request('http://%s/any/path' % place, method='HEAD')
+    with request.urlopen(head, timeout=5) as answer:
+        assert (200, b'') == (answer.status, answer.read())
+
+
+def test_port_that_is_taken_stops_no_drain(guest, cloud, listener):
+    """The load balancer notices; the sessions would not survive it."""
+    guest.settings['health'] = '%s:%d' % listener.getsockname()
+    cloud.post(guest.message)
+
+    guest.start()
+
+    guest.wait_for_signal()
+    assert 'error health %s: Address already in use' % (
+        guest.settings['health']) in guest.log()
+
+
+def test_load_balancers_get_time_to_notice(guest, cloud, place):
+    """A handler that stops serving at once cuts what is still sent to it."""
+    guest.settings['drain_delay'] = 1
+    guest.handler('50-app')
+    cloud.post(guest.message)
+    began = time.monotonic()
+
+    guest.start()
+
+    guest.wait_for_runs('50-app')
+    assert time.monotonic() - began >= 1
+    assert 'drained' in guest.wait_for_signal()['reason']
+    guest.wait_until_completed()
+    assert {'50-app': '', 'drain_delay': ''} == guest.state()['last']['steps']
