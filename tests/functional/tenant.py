@@ -126,6 +126,14 @@ class Tenant:
         """Return {ID: status} of all servers of the project."""
         return {s.id: s.status for s in self.connection.compute.servers()}
 
+    def addresses(self, cluster_id):
+        """Return {server: address} of the servers in a cluster."""
+        compute = self.connection.compute
+        return {node.physical_id: compute.get_server(
+                    node.physical_id).addresses[bootstrap.NETWORK][0]['addr']
+                for node in self.connection.clustering.nodes(
+                    cluster_id=cluster_id)}
+
     def guest(self, server):
         """Folder of the guest of a server, from the outside."""
         return self.local.cloud.guests / server
