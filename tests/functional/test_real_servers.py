@@ -279,9 +279,9 @@ def backend(local, tmp_path):
     with socket.create_server((local.cloud.address, 0)) as probe:
         port = probe.getsockname()[1]
     process = subprocess.Popen(
-        [sys.executable, str(EXAMPLES / 'sessions' / 'server.py'), 'serve',
+        [sys.executable, str(EXAMPLES / 'sessions' / 'server.py'),
          '--address', local.cloud.address, '--port', str(port),
-         '--control', str(tmp_path / 'control')],
+         '--marker', str(tmp_path / 'draining')],
         stdout=subprocess.PIPE, text=True)
     assert 'listening' in process.stdout.readline()
     yield port
