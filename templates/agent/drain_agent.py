@@ -64,7 +64,7 @@ OPEN = ('01', '04', '08', '09', '0B')
 
 # What a request and the reading of its answer can raise.
 FAILURES = (OSError, http.client.HTTPException, ValueError, LookupError,
-            TypeError, AttributeError)
+            TypeError, AttributeError, RecursionError)
 
 # "drains" are those to be done, the first one at work. "last" is the one
 # before, until its time is over. "draining" outlives both when a server is
@@ -77,6 +77,8 @@ RESULTS = ('CONTINUE', 'ROLLBACK')
 FORMATS = ('text', 'json')
 
 log_format = 'text'
+# Files of which the log has said so.
+unwritable = set()
 
 
 def log(level, text, *values):
@@ -154,9 +156,12 @@ def write(path, text):
             target.flush()
             os.fsync(target.fileno())
         os.replace(path + '.new', path)
+        unwritable.discard(path)
     except OSError as error:
         # Better drain without a memory than not at all.
-        log('error', '%s: %s', path, describe(error))
+        if path not in unwritable:
+            log('error', '%s: %s', path, describe(error))
+        unwritable.add(path)
 
 
 def configure(path):
@@ -169,7 +174,10 @@ def configure(path):
     config.update(json.loads(read(path)))
     for name in sorted(glob.glob(glob.escape(os.path.dirname(path))
                                  + '/agent.d/*.json')):
-        config.update(json.loads(read(name)))
+        try:
+            config.update(json.loads(read(name)))
+        except FAILURES as error:
+            raise KeyError('%s: %s' % (name, describe(error)))
     for key, (_, fits) in SETTINGS.items():
         try:
             good = fits(config[key])

@@ -121,7 +121,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             status = cloud.queue_status
             if int(query.get('limit', 0)) > cloud.largest_page:
                 status = 400
-            self._answer(status, json.dumps(page).encode())
+            self._answer(status, page if isinstance(page, bytes)
+                         else json.dumps(page).encode())
 
     def do_POST(self):
         cloud = self.server

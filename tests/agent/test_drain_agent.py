@@ -333,8 +333,10 @@ def test_queue_that_hangs_holds_up_no_drain(guest, cloud):
 
 
 @pytest.mark.parametrize('page', (
-    [], 'text', {'messages': [{}]}, {'messages': 5}, {'links': [{}]},
-    {'messages': [], 'links': [{'rel': 'next', 'href': '/x'}]}), ids=str)
+    [], 'text', b'[' * 100000, {'messages': [{}]}, {'messages': 5},
+    {'links': [{}]},
+    {'messages': [], 'links': [{'rel': 'next', 'href': '/x'}]}),
+    ids=lambda page: str(page)[:40])
 def test_nonsense_instead_of_a_page(page, guest, cloud):
     """A proxy's error page with status 200 must not end the agent."""
     cloud.page = page
@@ -835,6 +837,17 @@ def test_incomplete_configuration_names_the_key(key, guest):
 
     assert 1 == agent.wait(10)
     assert "agent.json is of no use: '%s'" % key in guest.log()
+    assert 'Traceback' not in guest.log()
+
+
+@pytest.mark.parametrize('text', ('{', '[1]', '"text"'))
+def test_settings_that_cannot_be_read_are_named(text, guest):
+    """Nobody would look for the error in a file that is in order."""
+    (guest.root / 'agent.d').mkdir()
+    (guest.root / 'agent.d/70-torn.json').write_text(text)
+
+    assert 1 == guest.start().wait(10)
+    assert 'agent.d/70-torn.json: ' in guest.log()
     assert 'Traceback' not in guest.log()
 
 

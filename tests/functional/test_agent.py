@@ -45,8 +45,9 @@ def test_old_messages_do_not_hide_the_one_that_matters(project, stack):
     [first] = stack.members()
     # This one has to find its place; the other one has been there.
     stack.scale_out()
-    tenant.wait_for('the second server', lambda: len(stack.members()) == 2)
-    [second] = stack.members() - {first}
+    # A node has no server at first.
+    [second] = tenant.wait_for('the second server', lambda: (
+        stack.members() - {first, None}))
     tenant.wait_for('its agent', lambda: 'info server' in (
         project.agent_log(second)))
 
