@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # Installs and starts the drain agent: a shell-script part of user data. Heat's
-# str_replace_strict puts the agent, its unit and the lifecycle hook's
-# agent_config in the place of the three names below. Safe to run twice.
+# str_replace_strict puts the agent, its unit, its OpenRC script and the
+# lifecycle hook's agent_config in the place of the four names below. Safe to
+# run twice.
 
 set -eu
 
@@ -29,7 +30,8 @@ if [ -z "$python" ]; then
 fi
 
 umask 022
-mkdir -p /etc/lifecycle/drain.d /opt/drain-agent /var/lib /var/log
+mkdir -p /etc/lifecycle/agent.d /etc/lifecycle/drain.d /opt/drain-agent \
+    /var/lib /var/log
 (
     # Whoever reads the configuration can complete this server's drain.
     umask 077
@@ -51,17 +53,34 @@ END_OF_DRAIN_AGENT
 chmod 755 /opt/drain-agent/drain-agent.new
 mv /opt/drain-agent/drain-agent.new /opt/drain-agent/drain-agent
 
+# For people. Nothing needs it, and /usr may be read-only.
+ln -sf /opt/drain-agent/drain-agent /usr/local/bin/drain-agent 2>/dev/null || :
+
+# A restart in any case, or an old version would stay.
 if [ -d /run/systemd/system ]; then
     cat >/etc/systemd/system/drain-agent.service <<'END_OF_DRAIN_AGENT_SERVICE'
 __DRAIN_AGENT_SERVICE__
 END_OF_DRAIN_AGENT_SERVICE
     systemctl daemon-reload
     systemctl enable drain-agent.service
-    # Rather than enable --now, which leaves an old version running.
     systemctl restart drain-agent.service
+# OpenRC may be installed and not the init, so not openrc-run.
+elif [ -e /run/openrc/softlevel ]; then
+    cat >/etc/init.d/drain-agent <<'END_OF_DRAIN_AGENT_OPENRC'
+__DRAIN_AGENT_OPENRC__
+END_OF_DRAIN_AGENT_OPENRC
+    chmod 755 /etc/init.d/drain-agent
+    rc-update add drain-agent default
+    rc-service drain-agent restart
 else
-    # Run for the second time, it finds the first one's lock and goes.
-    setsid /opt/drain-agent/drain-agent </dev/null \
-        >>/var/log/drain-agent.log 2>&1 &
+    # Unless another process has got the number since.
+    pid=$(cat /run/drain-agent.pid 2>/dev/null) || :
+    if grep -qs drain-agent "/proc/${pid:-0}/cmdline"; then
+        kill -- "-$pid" "$pid" 2>/dev/null || :
+    fi
+    # The new agent fails until the old one has stopped its handlers.
+    setsid sh -c 'while :; do /opt/drain-agent/drain-agent; sleep 2; done' \
+        </dev/null >>/var/log/drain-agent.log 2>&1 &
+    echo $! >/run/drain-agent.pid
 fi
 echo "drain-agent: installed, run by $python"
