@@ -33,6 +33,9 @@ class Service(base.Service):
             },
             'senlin_api': {'bind_host': self.cloud.address,
                            'bind_port': PORT, 'workers': 0,
+                           # It serves a thousand connections at most, and
+                           # clients leave theirs open.
+                           'client_socket_timeout': 120,
                            'api_paste_config': cloud.packaged(
                                'senlin', 'api-paste.ini')},
             'conductor': {'workers': 1},
