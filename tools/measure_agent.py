@@ -166,6 +166,7 @@ def measure_agent(agent, python, seconds):
         with running([python, '-I', str(agent),
                       '--config', str(root / 'agent.json'),
                       '--state-dir', str(root / 'state'),
+                      '--run-dir', str(root / 'run'),
                       '--handlers', str(handlers)]) as process:
             wait_for(lambda: len(cloud.polls) > 5, process)
             result = idle(cloud, process, seconds)
