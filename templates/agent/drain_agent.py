@@ -164,16 +164,25 @@ def write(path, text):
         unwritable.add(path)
 
 
-def configure(path):
-    """Return the configuration: the hook's file, then those beside it.
+def settings(path):
+    """Return {file: text} of the hook's file and those beside it."""
+    found = {}
+    for name in [path] + sorted(glob.glob(
+            glob.escape(os.path.dirname(path)) + '/agent.d/*.json')):
+        found[name] = None
+        with contextlib.suppress(OSError):
+            found[name] = read(name)
+    return found
 
-    :raises FAILURES: when it is of no use. The text is a key, not a value,
-        since a value may be a secret.
+
+def configure(path):
+    """Return the configuration.
+
+    :raises FAILURES: when it is of no use. The text is a file or a key, not a
+        value, since a value may be a secret.
     """
     config = {key: usual for key, (usual, _) in SETTINGS.items()}
-    config.update(json.loads(read(path)))
-    for name in sorted(glob.glob(glob.escape(os.path.dirname(path))
-                                 + '/agent.d/*.json')):
+    for name in settings(path):
         try:
             config.update(json.loads(read(name)))
         except FAILURES as error:
@@ -332,6 +341,7 @@ class Agent:
         said = time.monotonic()
         try:
             while True:
+                self.follow_settings()
                 if self.state['drains']:
                     self.drain(self.state['drains'][0])
                     period, said = usual, time.monotonic()
@@ -342,6 +352,23 @@ class Agent:
                 time.sleep(self.listen())
         finally:
             self.end_handlers()
+
+    def follow_settings(self):
+        """Start again when they have changed, unless they are of no use.
+
+        The user data of an application writes them when we run already.
+        """
+        now = settings(self.args.config)
+        if now == self.settings:
+            return
+        self.settings = now
+        try:
+            configure(self.args.config)
+        except FAILURES as error:
+            log('error', 'new settings are of no use: %s', error)
+            return
+        log('info', 'new settings, starting again')
+        os.execv(sys.executable, [sys.executable, '-I'] + sys.argv)
 
     def listen(self):
         """Poll and report if it is time; return the seconds until it is."""
@@ -831,9 +858,12 @@ def run(args):
         log('error', 'another agent runs on %s', args.state_dir)
         return 1
     try:
+        # First, so that a change while they are read is seen.
+        before = settings(args.config)
         config = configure(args.config)
         log_format = args.log_format or config['log_format']
         agent = Agent(config, State(args.state_dir + '/state.json'), args)
+        agent.settings = before
     except FAILURES as error:
         log('error', '%s is of no use: %s', args.config,
             error if isinstance(error, KeyError) else describe(error))

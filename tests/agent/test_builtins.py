@@ -2,6 +2,7 @@
 
 """What an application gets from its drain agent without writing a script."""
 
+import json
 import os
 import random
 import socket
@@ -52,6 +53,44 @@ def ask(place):
         return None
 
 
+def settings(guest, **changes):
+    """Write settings as an application's user data does: afterwards."""
+    folder = guest.root / 'agent.d'
+    folder.mkdir(exist_ok=True)
+    (folder / '60-later.json').write_text(json.dumps(changes))
+
+
+def test_settings_that_come_later_count(guest, cloud, listener):
+    """The agent is installed before the application that it drains."""
+    agent = guest.start()
+    guest.wait_for_polls()
+
+    settings(guest, wait_ports=['%s:%d' % listener.getsockname()])
+    guest.wait_for_log('new settings, starting again')
+    with socket.create_connection(listener.getsockname()):
+        cloud.post(guest.message)
+        guest.wait_for_log('handler wait_ports: started')
+
+        assert [] == cloud.signals
+        assert agent.poll() is None
+
+
+def test_settings_of_no_use_that_come_later_are_left(guest, cloud):
+    """A typing error would make a server deaf that has listened."""
+    guest.handler('50-app')
+    agent = guest.start()
+    guest.wait_for_polls()
+
+    settings(guest, on_failure='ROLL BACK')
+    guest.wait_for_log("error new settings are of no use: 'on_failure'")
+    guest.wait_for_polls(20)
+    cloud.post(guest.message)
+
+    guest.wait_for_signal()
+    assert agent.poll() is None
+    assert 1 == guest.log().count('new settings')
+
+
 # Connections
 
 def test_open_connections_are_waited_for(guest, cloud, listener):
@@ -77,8 +116,7 @@ def test_open_connections_are_waited_for(guest, cloud, listener):
 def test_connections_of_others_are_not_waited_for(guest, cloud, listener):
     """The time of the drain would be spent on a backup or an SSH session."""
     address, port = listener.getsockname()
-    guest.settings['wait_ports'] = [port + 1 if port < 65535 else port - 1,
-                                    '127.0.0.1:%d' % port]
+    guest.settings['wait_ports'] = [9, '127.0.0.1:%d' % port]
     with socket.create_connection((address, port)):
         cloud.post(guest.message)
         guest.start()
