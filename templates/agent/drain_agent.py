@@ -49,9 +49,9 @@ MAX_BACKOFF = 15
 # tenth of the timeout if less: half to stop the handler, half to signal.
 MAX_MARGIN = 15
 # Polls without news until the whole queue is read again: to a marker, Zaqar
-# on Redis shows nothing that comes behind ten expired messages (18.0.0 without
-# zaqar-gc, storage/redis/messages.py). About as long as a message lives, so
-# that no message is read much more than once.
+# on Redis shows nothing that comes behind a page of expired messages (18.0.0
+# without zaqar-gc, storage/redis/messages.py). About as long as a message
+# lives, so that none is read much more than once.
 LOOK_AGAIN = 300
 # Polls until an accepted signal is sent again if the server is still there:
 # Heat answers before it acts, and may die in between. Doubled each time.
@@ -125,6 +125,12 @@ SETTINGS = {
     'metrics_file': ('', is_text),
     'log_format': ('text', lambda value: value in FORMATS),
 }
+
+
+def of_no_use(path, error):
+    # A file or a key at most, since a value may be a secret.
+    return '%s is of no use: %s' % (
+        path, error if isinstance(error, KeyError) else describe(error))
 
 
 class NoRedirect(request.HTTPRedirectHandler):
@@ -336,7 +342,7 @@ class Agent:
         self.status.update(server=self.server_id, source=source)
         # A handler that outlived its agent must not meet itself.
         self.end_handlers()
-        self.turn(self.state['draining'])
+        self.mark()
         usual = period = SAY_AGAIN * self.config['interval']
         said = time.monotonic()
         try:
@@ -478,7 +484,7 @@ class Agent:
         done = drain['steps']
         log('info', 'drain %.8s: begun', token)
         self.state.save(last={}, draining=True)
-        self.turn(True)
+        self.mark()
         if not drain['signal']:
             for name, step in self.steps():
                 if name in done:
@@ -507,15 +513,14 @@ class Agent:
         self.send(drain)
         result = drain['signal']['lifecycle_action_result']
         self.status[result] += 1
-        if result == 'ROLLBACK':
-            if 'stop_units' in done:
-                self.execute(['systemctl', 'start']
-                             + self.config['stop_units'], 'start', drain, 30)
-            self.turn(False)
+        if result == 'ROLLBACK' and 'stop_units' in done:
+            self.execute(['systemctl', 'start'] + self.config['stop_units'],
+                         'start', drain, 30)
         # The messages of still older drains have expired.
         self.state.save(completed=self.state['completed'][-99:] + [token],
                         drains=self.state['drains'][1:], last=drain,
                         draining=result == 'CONTINUE')
+        self.mark()
         self.report(step='')
 
     def steps(self):
@@ -662,14 +667,13 @@ class Agent:
             self.post(drain['signal'], left)
             log('info', 'signal repeated: the server is still here')
 
-    def turn(self, draining):
+    def mark(self):
         """Show whether we drain by a file, as the health endpoint does."""
-        self.draining = draining
         path = self.config['marker_file']
         if not path:
             return
         try:
-            if draining:
+            if self.state['draining']:
                 os.makedirs(os.path.dirname(path), exist_ok=True)
                 open(path, 'a').close()
             elif os.path.exists(path):
@@ -682,15 +686,15 @@ class Agent:
         from http import server
         import socketserver
 
-        agent = self
-        self.draining = self.state['draining']
+        state = self.state
 
         class Health(server.BaseHTTPRequestHandler):
             timeout = 5
 
             def do_GET(self):
-                body = b'draining\n' if agent.draining else b'in service\n'
-                self.send_response(503 if agent.draining else 200)
+                draining = state['draining']
+                body = b'draining\n' if draining else b'in service\n'
+                self.send_response(503 if draining else 200)
                 self.send_header('Content-Length', str(len(body)))
                 self.end_headers()
                 if self.command == 'GET':
@@ -818,32 +822,27 @@ def check(args):
             raise OSError(0, 'no source has the server ID')
         return '%s, from %s' % found
 
-    failed = 0
+    def signal_url():
+        agent.post({'lifecycle_action_result': 'TEST',
+                    'reason': 'drain-agent check'}, REQUEST_TIMEOUT)
+
+    ok, failed = 'ok      %-14s %s', 'failed  %-14s %s'
     try:
         agent = Agent(configure(args.config), dict(
             STATE, client_id=str(uuid.uuid4())), args)
-        steps = [('configuration', lambda: args.config), ('server', server),
-                 ('queue', queue),
-                 ('signal', lambda: agent.post({
-                     'lifecycle_action_result': 'TEST',
-                     'reason': 'drain-agent check'}, REQUEST_TIMEOUT)),
-                 ('handlers', handlers)]
     except FAILURES as error:
-        steps = [('configuration', lambda error=error: complain(args, error))]
-    for name, step in steps:
+        print(failed % ('configuration', of_no_use(args.config, error)))
+        return 1
+    print(ok % ('configuration', args.config))
+    result = 0
+    for name, step in (('server', server), ('queue', queue),
+                       ('signal', signal_url), ('handlers', handlers)):
         try:
-            print('ok      %-14s %s' % (name, step() or ''))
+            print(ok % (name, step() or ''))
         except FAILURES as error:
-            failed = 1
-            print('failed  %-14s %s' % (name, describe(error)))
-    return failed
-
-
-def complain(args, error):
-    # A key at most, since a value may be a secret.
-    raise OSError(0, '%s is of no use: %s' % (
-        args.config, error if isinstance(error, KeyError)
-        else describe(error)))
+            print(failed % (name, describe(error)))
+            result = 1
+    return result
 
 
 def run(args):
@@ -865,8 +864,7 @@ def run(args):
         agent = Agent(config, State(args.state_dir + '/state.json'), args)
         agent.settings = before
     except FAILURES as error:
-        log('error', '%s is of no use: %s', args.config,
-            error if isinstance(error, KeyError) else describe(error))
+        log('error', '%s', of_no_use(args.config, error))
         return 1
     agent.run()
 

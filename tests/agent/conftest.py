@@ -97,11 +97,23 @@ class Guest:
         with open(self.log_file, 'ab') as log:
             process = subprocess.Popen(
                 ['/bin/sh', '-c', shell, 'sh', *self._argv(python, *words)],
-                stdout=log,
-                stderr=subprocess.STDOUT, cwd=str(self.root),
+                stdout=log, stderr=subprocess.STDOUT, cwd=str(self.root),
                 env=dict(os.environ, **variables))
         self._processes.append(process)
         return process
+
+    def kill(self):
+        """Kill the agent that was started last, as a crash would."""
+        self._processes[-1].kill()
+        self._processes[-1].wait(10)
+
+    def kill_in_handler(self, script):
+        """Kill an agent while its only handler is at work."""
+        self.handler('50-app', script)
+        self.cloud.post(self.message)
+        self.start()
+        self.wait_for_runs('50-app')
+        self.kill()
 
     def ask(self, *words):
         """Run another command of the agent; return (status, what it says)."""

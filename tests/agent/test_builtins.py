@@ -215,7 +215,7 @@ def test_health_turns_before_anything_else(guest, cloud, place):
     marker = guest.root / 'new/draining'
     guest.handler('50-app', 'ls %s; until [ -e %s ]; do sleep 0.05; done'
                   % (marker, go_on))
-    agent = guest.start()
+    guest.start()
     conftest.wait_for(lambda: ask(place) == (200, 'in service\n'),
                       'a healthy endpoint')
     assert not marker.exists()
@@ -224,10 +224,9 @@ def test_health_turns_before_anything_else(guest, cloud, place):
     guest.wait_for_log('50-app| %s' % marker)
     assert (503, 'draining\n') == ask(place)
     # Killed and started again, it is as before.
-    agent.kill()
-    agent.wait(10)
+    guest.kill()
     marker.unlink()
-    agent = guest.start()
+    guest.start()
     guest.wait_for_runs('50-app', '50-app')
     assert (503, 'draining\n') == ask(place)
     assert marker.exists()
@@ -236,8 +235,7 @@ def test_health_turns_before_anything_else(guest, cloud, place):
     go_on.touch()
     guest.wait_until_completed()
     assert (503, 'draining\n') == ask(place)
-    agent.kill()
-    agent.wait(10)
+    guest.kill()
     marker.unlink()
     guest.start()
     conftest.wait_for(lambda: ask(place), 'the endpoint')
@@ -252,7 +250,7 @@ def test_server_that_stays_is_healthy_again(guest, cloud, place):
     guest.handler('50-app', 'exit 1')
     cloud.post(guest.message)
 
-    agent = guest.start()
+    guest.start()
 
     guest.wait_for_signal()
     for _start in range(2):
@@ -261,9 +259,8 @@ def test_server_that_stays_is_healthy_again(guest, cloud, place):
         assert not (guest.root / 'new/draining').exists()
         guest.wait_until_completed()
         # An agent that starts anew sees it in the same way.
-        agent.kill()
-        agent.wait(10)
-        agent = guest.start()
+        guest.kill()
+        guest.start()
         guest.wait_for_polls()
 
 

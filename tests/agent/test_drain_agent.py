@@ -486,11 +486,10 @@ def test_killed_during_a_handler_carries_on(guest, cloud):
     guest.handler('20-second', 'until [ -e %s ]; do sleep 0.05; done' % go_on)
     guest.handler('30-third')
     cloud.post(guest.message)
-    agent = guest.start()
+    guest.start()
     guest.wait_for_runs('10-first', '20-second')
 
-    agent.kill()
-    agent.wait(10)
+    guest.kill()
     guest.start()
     guest.wait_for_runs('10-first', '20-second', '20-second')
     orphan, successor = guest.handler_pids()[1:]
@@ -509,10 +508,9 @@ def test_killed_before_the_signal_sends_it_after_restart(guest, cloud):
     guest.handler('50-app')
     cloud.signal_status = 500
     cloud.post(guest.message)
-    agent = guest.start()
+    guest.start()
     first = guest.wait_for_signal()
-    agent.kill()
-    agent.wait(10)
+    guest.kill()
     # As if the restart had taken long: the drain had not.
     guest.change_clock(mono=-30)
     del cloud.signals[:]
@@ -528,12 +526,7 @@ def test_killed_before_the_signal_sends_it_after_restart(guest, cloud):
 def test_clock_set_back_before_a_restart(guest, cloud):
     """A handler that was given another hour would outlive its hook."""
     guest.config['timeout'] = 3
-    guest.handler('50-app', 'sleep 60')
-    cloud.post(guest.message)
-    agent = guest.start()
-    guest.wait_for_runs('50-app')
-    agent.kill()
-    agent.wait(10)
+    guest.kill_in_handler('sleep 60')
     # Of an earlier boot, when the clock was an hour ahead.
     guest.change_clock(boot='another', wall=3600)
 
@@ -547,12 +540,7 @@ def test_clock_set_back_before_a_restart(guest, cloud):
 def test_clock_that_is_set_changes_no_deadline(seconds, guest, cloud):
     """A time server that is late would cut the sessions, or double them."""
     go_on = guest.root / 'go-on'
-    guest.handler('50-app', 'until [ -e %s ]; do sleep 0.05; done' % go_on)
-    cloud.post(guest.message)
-    agent = guest.start()
-    guest.wait_for_runs('50-app')
-    agent.kill()
-    agent.wait(10)
+    guest.kill_in_handler('until [ -e %s ]; do sleep 0.05; done' % go_on)
     guest.change_clock(wall=seconds)
 
     guest.start()
@@ -567,12 +555,7 @@ def test_clock_that_is_set_changes_no_deadline(seconds, guest, cloud):
 
 def test_rebooted_server_carries_on(guest, cloud):
     """A reboot in the middle of a drain must not look like its end."""
-    guest.handler('50-app', '[ -e %s ] || sleep 60' % (guest.root / 'go-on'))
-    cloud.post(guest.message)
-    agent = guest.start()
-    guest.wait_for_runs('50-app')
-    agent.kill()
-    agent.wait(10)
+    guest.kill_in_handler('[ -e %s ] || sleep 60' % (guest.root / 'go-on'))
     # The monotonic clock begins anew, and the boot has taken a while.
     guest.change_clock(boot='another', mono=10 ** 6, wall=-20)
     (guest.root / 'go-on').touch()
@@ -584,12 +567,7 @@ def test_rebooted_server_carries_on(guest, cloud):
 
 def test_drain_survives_its_message(guest, cloud):
     """Messages live 300 s, drains can take a day."""
-    guest.handler('50-app', '[ -e %s ] || sleep 60' % (guest.root / 'go-on'))
-    cloud.post(guest.message)
-    agent = guest.start()
-    guest.wait_for_runs('50-app')
-    agent.kill()
-    agent.wait(10)
+    guest.kill_in_handler('[ -e %s ] || sleep 60' % (guest.root / 'go-on'))
     del cloud.messages[:]
     (guest.root / 'go-on').touch()
 
@@ -602,11 +580,10 @@ def test_completed_drain_is_not_run_after_restart(guest, cloud):
     """A replayed message must not drain a server that was kept."""
     guest.handler('50-app')
     cloud.post(guest.message)
-    agent = guest.start()
+    guest.start()
     guest.wait_for_signal()
     guest.wait_until_completed()
-    agent.kill()
-    agent.wait(10)
+    guest.kill()
 
     guest.start()
     guest.wait_for_polls()
@@ -689,12 +666,7 @@ def test_second_agent_gives_way(guest, cloud):
 
 def test_new_agent_starts_while_an_old_handler_lives(guest, cloud):
     """The lock dies with the agent, not with what the agent started."""
-    guest.handler('50-app', 'sleep 60')
-    cloud.post(guest.message)
-    agent = guest.start()
-    guest.wait_for_runs('50-app')
-    agent.kill()
-    agent.wait(10)
+    guest.kill_in_handler('sleep 60')
 
     agent = guest.start()
 
@@ -748,11 +720,10 @@ def test_accepted_signal_is_repeated_while_the_server_lives(guest, cloud):
     """Heat says that all is well before it does anything, and may die."""
     guest.handler('50-app')
     cloud.post(guest.message)
-    agent = guest.start()
+    guest.start()
     first = guest.wait_for_signal()
     assert first == guest.wait_for_signal(2)
-    agent.kill()
-    agent.wait(10)
+    guest.kill()
     del cloud.signals[:]
 
     guest.start()

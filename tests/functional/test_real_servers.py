@@ -8,7 +8,6 @@ is, and one without the hook, on which the same load has to be cut.
 
 import asyncio
 import copy
-import importlib.util
 import os
 import random
 import shutil
@@ -21,6 +20,7 @@ import uuid
 import pytest
 
 from sandbox import cloud
+from tests.agent import test_sessions
 from tests.functional import tenant
 
 EXAMPLES = cloud.REPO / 'examples'
@@ -44,15 +44,7 @@ CLIENT_BUFFERS = 8 * CHUNK
 SESSION_SECONDS = (4, 15)
 
 
-def _load_client():
-    spec = importlib.util.spec_from_file_location(
-        'sessions_client', EXAMPLES / 'sessions' / 'client.py')
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-client = _load_client()
+client = test_sessions.client
 State = client.State
 
 
