@@ -267,7 +267,9 @@ def test_expired_messages_do_not_make_the_agent_deaf(guest, cloud):
         cloud.post({'resource_id': 'other'})
     guest.start()
     guest.wait_for_polls()
-    cloud.messages += [(str(uuid.uuid4()), None)] * (fake_cloud.PAGE + 1)
+    # More than the largest page.
+    cloud.messages += [(str(uuid.uuid4()), None)] * (
+        cloud.largest_page + 1)
     cloud.messages[:] = [(identity, None) for identity, _ in cloud.messages]
 
     cloud.post(guest.message)
