@@ -33,9 +33,6 @@ class Service(base.Service):
             },
             'senlin_api': {'bind_host': self.cloud.address,
                            'bind_port': PORT, 'workers': 0,
-                           # It serves a thousand connections at most, and
-                           # clients leave theirs open.
-                           'client_socket_timeout': 120,
                            'api_paste_config': cloud.packaged(
                                'senlin', 'api-paste.ini')},
             'conductor': {'workers': 1},
@@ -94,7 +91,6 @@ def main():
     from oslo_log import log as logging
     from oslo_reports import guru_meditation_report as gmr
     from oslo_service import service as oslo_service
-    from senlin.api.common import wsgi
     from senlin.common import config
     from senlin.common import consts
     from senlin.common import messaging
@@ -124,9 +120,29 @@ def main():
              consts.HEALTH_MANAGER_TOPIC)):
         launcher.launch_service(service_class(conf.host, topic))
 
-    server = wsgi.Server('senlin-api', conf.senlin_api)
-    server.start(wsgi.load_paste_app(), default_port=PORT)
+    _start_api(conf)
     launcher.wait()
+
+
+def _start_api(conf):
+    """Start Senlin's API, with connections that end after one answer.
+
+    It serves a thousand connections and then nobody, and Heat leaves one open
+    for every stack that it shows. Senlin has ``wsgi_keep_alive`` for that, and
+    without workers does not read it.
+    """
+    import eventlet.wsgi
+    from senlin.api.common import wsgi
+
+    class Server(wsgi.Server):
+
+        def _single_run(self, application, sock):
+            eventlet.wsgi.server(
+                sock, application, custom_pool=self.pool, log=self._logger,
+                url_length_limit=wsgi.URL_LENGTH_LIMIT, keepalive=False)
+
+    server = Server('senlin-api', conf.senlin_api)
+    server.start(wsgi.load_paste_app(), default_port=PORT)
 
 
 def _use_autocommit():

@@ -122,3 +122,11 @@ def test_every_service_answers(local):
     """A service that died unnoticed fails tests that are not about it."""
     assert ['running'] * len(local.services) == [
         row['state'] for row in local.status()]
+
+
+def test_senlin_keeps_no_connection_open(local):
+    """Heat leaves its own open, and nobody gets in after a thousand."""
+    answer = requests.get(local.cloud.url(
+        local.services['senlin'].ports['senlin']), timeout=tenant.PATIENCE)
+
+    assert 'close' == answer.headers['Connection']
