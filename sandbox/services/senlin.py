@@ -139,7 +139,8 @@ def _start_api(conf):
         def _single_run(self, application, sock):
             eventlet.wsgi.server(
                 sock, application, custom_pool=self.pool, log=self._logger,
-                url_length_limit=wsgi.URL_LENGTH_LIMIT, keepalive=False)
+                url_length_limit=wsgi.URL_LENGTH_LIMIT, debug=conf.debug,
+                keepalive=False)
 
     server = Server('senlin-api', conf.senlin_api)
     server.start(wsgi.load_paste_app(), default_port=PORT)

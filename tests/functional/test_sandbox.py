@@ -10,6 +10,7 @@ import pytest
 import requests
 
 from sandbox import bootstrap
+from sandbox.services import senlin
 from tests.functional import tenant
 
 
@@ -126,7 +127,7 @@ def test_every_service_answers(local):
 
 def test_senlin_keeps_no_connection_open(local):
     """Heat leaves its own open, and nobody gets in after a thousand."""
-    answer = requests.get(local.cloud.url(
-        local.services['senlin'].ports['senlin']), timeout=tenant.PATIENCE)
+    answer = requests.get(local.cloud.url(senlin.PORT),
+                          timeout=tenant.PATIENCE)
 
     assert 'close' == answer.headers['Connection']
