@@ -122,16 +122,22 @@ class Demo:
         return resource
 
     def _create_stack(self, resource):
-        environments = ['demo.yaml']
+        environments = ['environments/demo.yaml', str(
+            self._metric_environment(resource).relative_to(cloud.REPO))]
         if not self._with_hook:
-            environments.append('without-hook.yaml')
+            environments.append('environments/without-hook.yaml')
         self._openstack(
             'stack', 'create', '--wait',
             '--template', 'examples/sessions.yaml',
             *[word for name in environments
-              for word in ('--environment', 'environments/' + name)],
-            '--parameter', 'metric_resource_id=' + resource, STACK)
+              for word in ('--environment', name)], STACK)
         self.timeline.add('stack_created', 'Heat: the stack is created')
+
+    def _metric_environment(self, resource):
+        path = self._build / 'metric.yaml'
+        path.write_text('parameter_defaults:\n  metric_resource_id: %s\n'
+                        % resource)
+        return path
 
     def _delete_stack(self):
         orchestration = self._connection.orchestration

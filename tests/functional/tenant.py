@@ -3,6 +3,7 @@
 """What a tenant does with the local cloud, in the words of the tests."""
 
 import collections
+import functools
 import json
 import pathlib
 import time
@@ -21,6 +22,8 @@ from sandbox.services import zaqar
 
 TEMPLATES = pathlib.Path(__file__).with_name('templates')
 LIBRARY = cloud.REPO / 'templates'
+# Nothing is measured, so no alarm fires.
+MANUAL = cloud.REPO / 'environments' / 'manual.yaml'
 
 # Seconds until a test gives up waiting: no measure, only an end.
 PATIENCE = 300
@@ -103,10 +106,7 @@ class Tenant:
             image=bootstrap.IMAGE, flavor=bootstrap.FLAVOR,
             network=bootstrap.NETWORK, min_size=0, max_size=5,
             desired_capacity=size, drain_timeout=PATIENCE,
-            user_data=user_data,
-            # Nothing is ever measured, so no alarm fires.
-            metric='none', metric_resource_id=str(uuid.uuid4()),
-            scale_out_threshold=100, scale_in_threshold=0)
+            user_data=user_data, environments=[MANUAL])
 
     def create_gated(self, size):
         """A cluster of the library whose handlers wait for `release`."""
@@ -330,9 +330,15 @@ class Stack:
 
     # The cluster
 
-    @property
+    @functools.cached_property
     def cluster_id(self):
-        return self.resource('cluster').physical_resource_id
+        """ID of the stack's cluster, in whichever nested stack it is."""
+        [cluster] = [
+            resource.physical_resource_id for resource in
+            self.project.heat.resources.list(self.id, nested_depth=2)
+            if resource.resource_type in ('OS::Senlin::Cluster',
+                                          'OS::Hooks::Cluster')]
+        return cluster
 
     def cluster(self):
         return self._senlin.get_cluster(self.cluster_id)

@@ -15,7 +15,6 @@ import socket
 import subprocess
 import sys
 import threading
-import uuid
 
 import pytest
 
@@ -156,14 +155,12 @@ class Scene:
 
     def __init__(self, project, example, with_hook, **parameters):
         self._project = project
-        environments = [ENVIRONMENTS / 'demo.yaml']
+        environments = [ENVIRONMENTS / 'demo.yaml', tenant.MANUAL]
         if not with_hook:
             environments.append(ENVIRONMENTS / 'without-hook.yaml')
         self._stack = project.create_stack(
             EXAMPLES / (example + '.yaml'), wait=False,
-            environments=environments,
-            # Nothing is ever measured, so no alarm fires.
-            metric_resource_id=str(uuid.uuid4()), **parameters)
+            environments=environments, **parameters)
 
     def wait(self, port):
         """Wait until every server of the stack serves."""

@@ -24,10 +24,9 @@ def test_stack_delete_drains_every_member_first(project):
                        if status == 'ACTIVE'}
     assert 'DELETE_IN_PROGRESS' == stack.resource('drained').resource_status
     # What a draining guest needs outlives it; what feeds the cluster does not.
-    for name in ('cluster', 'profile', 'hook'):
+    for name in ('cluster', 'hook'):
         assert 'CREATE_COMPLETE' == stack.resource(name).resource_status
-    for name in ('scale_in_alarm', 'scale_out_alarm', 'scale_in_receiver',
-                 'scale_out_receiver'):
+    for name in ('alarms', 'receivers'):
         assert 'DELETE_COMPLETE' == stack.resource(name).resource_status
 
     for server in members:

@@ -7,7 +7,6 @@ import email
 import itertools
 
 from heat.common import exception
-from heat.engine import node_data
 from heat.engine.resources.openstack.heat import none_resource
 from heat.engine import scheduler
 from heat.engine import stk_defn
@@ -22,19 +21,11 @@ SCRIPT = '#!/bin/sh\necho "caf\u00e9" > /etc/motd\n'
 CLOUD_CONFIG = '#cloud-config\npackages: [nginx]\n'
 
 
-def _resolve(stack, name, attributes):
-    """Tell the stack what a resource came out as, in Heat's own form."""
-    stk_defn.update_resource_data(
-        stack.defn, name,
-        node_data.NodeData.from_dict({
-            'name': name, 'reference_id': name, 'attrs': attributes,
-            'action': 'CREATE', 'status': 'COMPLETE'}))
-
-
 def _message(stack, agent_config=CONFIG):
     """The user data that a server of the cluster would get."""
-    _resolve(stack, 'hook', {'agent_config': agent_config})
-    return stack['server_user_data'].get_message()
+    library.resolve(stack, 'hook', {'agent_config': agent_config})
+    return library.nested(
+        stack['server_user_data'])['message'].get_message()
 
 
 def _parts(message):
@@ -46,10 +37,21 @@ def _text(part):
     return part.get_payload(decode=True).decode()
 
 
+def _doors(stack):
+    """The stacks below an example that are the front door."""
+    return [nested for nested in library.nested_stacks(stack)
+            if 'drained' in nested and 'server_user_data' in nested]
+
+
+def _cluster(stack):
+    """The nested stack of profile and cluster."""
+    library.resolve(stack, 'server_user_data', {'config': 'the message'})
+    return library.nested(stack['cluster'])
+
+
 def _spec(stack):
     """The specification of a server that is handed to Senlin."""
-    _resolve(stack, 'server_user_data', {'config': 'the message'})
-    return stack['profile'].properties['properties']
+    return _cluster(stack)['profile'].properties['properties']
 
 
 def test_deletion_runs_from_the_alarms_to_the_hook(heat):
@@ -58,8 +60,8 @@ def test_deletion_runs_from_the_alarms_to_the_hook(heat):
     Asked of Heat's own graph: each is deleted before the next because it
     needs it, and not by chance of the order.
     """
-    order = ['scale_in_alarm', 'scale_in_receiver', 'drained', 'cluster',
-             'profile', 'server_user_data', 'hook']
+    order = ['alarms', 'receivers', 'drained', 'cluster', 'server_user_data',
+             'hook']
     stack = heat.stack(library.CLUSTER)
     deletion = [resource.name for resource in reversed(stack.dependencies)]
 
@@ -76,16 +78,6 @@ def test_drain_condition_joins_hook_and_cluster(heat):
     assert {'hook', 'cluster'} <= {
         needed.name for needed
         in stack.dependencies.requires(stack['drained'])}
-
-
-def test_scaling_out_ends_before_the_drain(heat):
-    """A stack that is going away does not start a server."""
-    stack = heat.stack(library.CLUSTER)
-    graph = stack.dependencies
-
-    assert stack['drained'] in graph.requires(stack['scale_out_receiver'])
-    assert (stack['scale_out_receiver']
-            in graph.requires(stack['scale_out_alarm']))
 
 
 def test_agent_part_is_a_script_with_agent_and_configuration(heat):
@@ -129,9 +121,9 @@ def test_no_user_data_adds_no_part(heat):
 @library.each('path', library.EXAMPLES)
 def test_user_data_of_an_example_fits(heat, path):
     """Nova refuses more than 64 KiB, counted after base64."""
-    [nested] = library.nested_stacks(heat.stack(path))
+    [door] = _doors(heat.stack(path))
 
-    message = _message(nested)
+    message = _message(door)
 
     # A signed URL and a signal URL are some hundred characters longer than
     # the ones used here.
@@ -140,10 +132,9 @@ def test_user_data_of_an_example_fits(heat, path):
 
 def test_sessions_example_brings_its_application(heat):
     """The example's script holds its server and its drain handler."""
-    [nested] = library.nested_stacks(
-        heat.stack(base.REPO / 'examples' / 'sessions.yaml'))
+    [door] = _doors(heat.stack(base.REPO / 'examples' / 'sessions.yaml'))
 
-    script = _text(_parts(_message(nested))['20-user-data'])
+    script = _text(_parts(_message(door))['20-user-data'])
 
     sessions = base.REPO / 'examples' / 'sessions'
     assert script.startswith('#!')
@@ -156,7 +147,8 @@ def test_server_without_options_has_only_what_it_needs(heat):
     stack = heat.stack(library.CLUSTER, parameters={'network': 'private'})
 
     assert {'image': 'x', 'flavor': 'x', 'user_data': 'the message',
-            'networks': [{'network': 'private', 'security_groups': []}]
+            'networks': [{'network': 'private', 'security_groups': []}],
+            'metadata': {'metering.server_group': stack.parameters['OS::stack_id']}
             } == _spec(stack)
 
 
@@ -177,41 +169,74 @@ def test_cluster_outlasts_a_drain(heat):
     """Senlin's own limit would end the scale-in and leave the server."""
     stack = heat.stack(library.CLUSTER, parameters={'drain_timeout': 5400})
 
-    assert 5400 + 3600 == stack['cluster'].properties['timeout']
+    assert 5400 + 3600 == _cluster(stack)['cluster'].properties['timeout']
 
 
-def test_alarms_call_their_own_receivers(heat):
-    """Above the threshold the cluster grows, below it shrinks."""
+def test_receivers_scale_the_cluster_in_both_directions(heat):
+    """A receiver that did the opposite would drain a busy cluster."""
+    stack = heat.stack(library.CLUSTER)
+    receivers = library.nested(stack['receivers'])
+
+    assert {'scale_out': 'CLUSTER_SCALE_OUT', 'scale_in': 'CLUSTER_SCALE_IN'
+            } == {name: receiver.properties['action']
+                  for name, receiver in receivers.items()}
+
+
+def test_source_is_told_what_to_call_and_when(heat):
+    """A source of a site's own relies on the same six values."""
     stack = heat.stack(library.CLUSTER, parameters={
         'scale_out_threshold': 40, 'scale_in_threshold': 10})
-    for direction in ('out', 'in'):
-        _resolve(stack, f'scale_{direction}_receiver',
-                 {('channel', 'alarm_url'): f'http://{direction}'})
+    library.resolve(stack, 'receivers', {'scale_out_url': 'http://out',
+                                         'scale_in_url': 'http://in'})
+
+    properties = stack.t.resource_definitions(stack)['alarms']._properties
+
+    assert library.SOURCE_INTERFACE == set(properties)
+    assert {'server_group': stack.parameters['OS::stack_id'], 'repeat_actions': True,
+            'scale_out_url': 'http://out', 'scale_in_url': 'http://in',
+            'scale_out_threshold': 40, 'scale_in_threshold': 10
+            } == stack.resolve_static_data(stack.t.parse(
+                stack.defn, properties))
+
+
+@pytest.mark.parametrize('parameter,value', [
+    ('scale_out_step', 2), ('scale_in_step', 2),
+    ('scale_out_cooldown', 60), ('scale_in_cooldown', 60)])
+def test_steps_and_cooldowns_become_policies(heat, parameter, value):
+    """Senlin would go on by one at a time, and without a rest."""
+    stack = heat.stack(library.CLUSTER, parameters={parameter: value})
+    policies = library.nested(stack['scaling'])
 
     seen = {}
-    for direction in ('out', 'in'):
-        alarm = stack[f'scale_{direction}_alarm'].properties
-        receiver = stack[f'scale_{direction}_receiver'].properties
-        seen[direction] = (alarm['comparison_operator'], alarm['threshold'],
-                           alarm['alarm_actions'], receiver['action'])
+    for policy in policies.values():
+        spec = policy.properties['properties']
+        _, _, direction = spec['event'].rpartition('_')
+        seen['scale_%s_step' % direction.lower()] = (
+            spec['adjustment']['number'])
+        seen['scale_%s_cooldown' % direction.lower()] = (
+            spec['adjustment']['cooldown'])
 
-    assert {'out': ('gt', 40, ['http://out'], 'CLUSTER_SCALE_OUT'),
-            'in': ('lt', 10, ['http://in'], 'CLUSTER_SCALE_IN')} == seen
+    assert dict({'scale_out_step': 1, 'scale_in_step': 1,
+                 'scale_out_cooldown': 0, 'scale_in_cooldown': 0},
+                **{parameter: value}) == seen
 
 
-@pytest.mark.parametrize('parameter', ['image', 'flavor', 'network',
-                                       'security_groups', 'key_name',
-                                       'user_data', 'drain_timeout'])
-def test_servers_are_not_changed_under_their_sessions(heat, parameter):
-    """An update that Senlin does by rebuilding servers is refused."""
-    before = heat.stack(library.CLUSTER)
-    value = 7 if parameter == 'drain_timeout' else '#other'
-    after = heat.stack(library.CLUSTER, parameters={parameter: value})
+def test_policies_reach_the_cluster(heat):
+    """A balancer's policy that is not attached balances nothing."""
+    stack = heat.stack(library.CLUSTER, parameters={
+        'policies': 'balancer', 'scale_in_cooldown': 60})
+    library.resolve(stack, 'scaling', {'policy_ids': ['out', 'in']})
 
-    changed = before.parameters.immutable_params_modified(
-        after.parameters, {parameter: value})
+    assert ['balancer', 'out', 'in'] == (
+        _cluster(stack)['cluster'].properties['policies'])
 
-    assert [parameter] == changed
+
+def test_no_policy_is_made_for_what_senlin_does_anyway(heat):
+    """Every policy costs the cluster an action when it starts and ends."""
+    stack = heat.stack(library.CLUSTER)
+
+    assert 'scaling' not in stack
+    assert [] == _cluster(stack)['cluster'].properties['policies']
 
 
 def test_without_the_hook_only_the_waiting_is_gone(heat):
@@ -224,7 +249,8 @@ def test_without_the_hook_only_the_waiting_is_gone(heat):
     stk_defn.update_resource_data(stack.defn, 'hook',
                                   stack['hook'].node_data())
 
-    agent = _parts(stack['server_user_data'].get_message())['10-drain-agent']
+    agent = _parts(library.nested(
+        stack['server_user_data'])['message'].get_message())['10-drain-agent']
 
     for name in ('hook', 'drained'):
         assert isinstance(stack[name], none_resource.NoneResource)
@@ -234,10 +260,10 @@ def test_without_the_hook_only_the_waiting_is_gone(heat):
 
 def test_misspelt_placeholder_is_noticed(heat):
     """A server with `__AGENT_CONFIG__` in place of it would never drain."""
-    stack = heat.stack(library.CLUSTER)
+    stack = heat.stack(library.COMPONENTS / 'server_user_data.yaml')
     [installer] = [url for url in stack.t.files if url.endswith('install.sh')]
     stack.t.files[installer] = '#!/bin/sh\n'
 
     with pytest.raises((ValueError, exception.StackValidationFailed),
                        match='__AGENT_CONFIG__'):
-        _message(stack)
+        stack['message'].get_message()

@@ -101,8 +101,11 @@ def test_every_parameter_is_used(path):
         if isinstance(node, dict) and 'get_param' in node:
             target = node['get_param']
             used.add(target if isinstance(target, str) else target[0])
+    parameters = set(_parameters(path))
+    if library.SOURCE_INTERFACE <= parameters:
+        parameters -= library.SOURCE_INTERFACE - used
 
-    assert set(_parameters(path)) == used
+    assert parameters == {name for name in used if '::' not in name}
 
 
 @library.each('path', library.TEMPLATES)
@@ -243,3 +246,21 @@ def test_environment_sets_only_what_exists(path):
     unknown |= set(environment.get('resource_registry', {})) - types
 
     assert set() == unknown
+
+
+def test_one_name_means_one_thing():
+    """A parameter that is handed down is the same at every level.
+
+    Only the default may differ: a component that is always handed a value
+    has none.
+    """
+    seen = {}
+    bad = []
+    for path in library.TEMPLATES:
+        for key, parameter in _parameters(path).items():
+            meaning = {k: v for k, v in parameter.items() if k != 'default'}
+            other = seen.setdefault(key, (path, meaning))
+            if other[1] != meaning:
+                bad.append((key, library.name(other[0]), library.name(path)))
+
+    assert [] == bad
