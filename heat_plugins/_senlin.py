@@ -9,6 +9,9 @@ clusters, policies and actions that went before them.
 
 from openstack import exceptions
 
+# openstacksdk asks without a version; the API has it since this one.
+_COLLECT_VERSION = '1.2'
+
 # No client library knows these two; the API has them since these versions.
 _COMPLETE_LIFECYCLE_VERSION = '1.9'
 _CANCEL_VERSION = '1.14'
@@ -144,6 +147,15 @@ def was_not_tried(action):
 
 def get_cluster(client, cluster_id):
     return _or_none(client.get_cluster, cluster_id)
+
+
+def collect(client, cluster_id, path):
+    """Return the value at a path in each node of a cluster that has it."""
+    response = client.get('/clusters/%s/attrs/%s' % (cluster_id, path),
+                          microversion=_COLLECT_VERSION)
+    exceptions.raise_from_response(response)
+    return [attribute['value']
+            for attribute in response.json()['cluster_attributes']]
 
 
 def get_node(client, node_id):

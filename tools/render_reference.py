@@ -187,6 +187,8 @@ def property_facts(schema):
 
 def allowed(constraint):
     if isinstance(constraint, constraints.Range):
+        if constraint.max is None:
+            return f'{constraint.min} or more'
         return f'from {constraint.min} to {constraint.max}'
     if isinstance(constraint, constraints.AllowedValues):
         return ', '.join(literal(value) for value in constraint.allowed)
