@@ -7,6 +7,7 @@ import email
 import itertools
 
 from heat.common import exception
+from heat.engine import function
 from heat.engine.resources.openstack.heat import none_resource
 from heat.engine import scheduler
 from heat.engine import stk_defn
@@ -189,14 +190,12 @@ def test_source_is_told_what_to_call_and_when(heat):
     library.resolve(stack, 'receivers', {'scale_out_url': 'http://out',
                                          'scale_in_url': 'http://in'})
 
-    properties = stack.t.resource_definitions(stack)['alarms']._properties
+    properties = stack.defn.resource_definition('alarms').properties({})
 
-    assert library.SOURCE_INTERFACE == set(properties)
     assert {'server_group': stack.parameters['OS::stack_id'], 'repeat_actions': True,
             'scale_out_url': 'http://out', 'scale_in_url': 'http://in',
             'scale_out_threshold': 40, 'scale_in_threshold': 10
-            } == stack.resolve_static_data(stack.t.parse(
-                stack.defn, properties))
+            } == dict(function.resolve(properties.data))
 
 
 @pytest.mark.parametrize('parameter,value', [
@@ -235,7 +234,7 @@ def test_no_policy_is_made_for_what_senlin_does_anyway(heat):
     """Every policy costs the cluster an action when it starts and ends."""
     stack = heat.stack(library.CLUSTER)
 
-    assert 'scaling' not in stack
+    assert 'scaling' not in list(stack)
     assert [] == _cluster(stack)['cluster'].properties['policies']
 
 
