@@ -18,6 +18,7 @@ import yaml
 from sandbox import bootstrap
 from sandbox import clients
 from sandbox import cloud
+from sandbox.services import aodh
 from sandbox.services import zaqar
 
 TEMPLATES = pathlib.Path(__file__).with_name('templates')
@@ -63,8 +64,12 @@ class Tenant:
     # Stacks
 
     def create_stack(self, template, wait=True, timeout_mins=10,
-                     environments=(), **parameters):
-        """Create a stack from a file or a dict and return it, complete."""
+                     environments=(), defaults=None, **parameters):
+        """Create a stack from a file or a dict and return it, complete.
+
+        :param defaults: what an environment of its own would set for the
+            templates at every level.
+        """
         if isinstance(template, dict):
             files, body = {}, template
         else:
@@ -72,6 +77,7 @@ class Tenant:
         env_files, environment = (
             template_utils.process_multiple_environments_and_files(
                 [str(path) for path in environments]))
+        environment.setdefault('parameter_defaults', {}).update(defaults or {})
         created = self.heat.stacks.create(
             stack_name='test-' + uuid.uuid4().hex[:8], template=body,
             files={**files, **env_files}, environment=environment,
@@ -138,6 +144,10 @@ class Tenant:
         """Folder of the guest of a server, from the outside."""
         return self.local.cloud.guests / server
 
+    def guest_name(self, server):
+        """Host name that a guest sees."""
+        return (self.guest(server) / 'etc/hostname').read_text().strip()
+
     def agent_log(self, server):
         """What the agent of a server has said so far."""
         path = self.guest(server) / 'var/log/drain-agent.log'
@@ -151,6 +161,18 @@ class Tenant:
         folder = self.guest(server) / 'var/lib'
         if folder.exists():
             (folder / 'release').touch()
+
+    def create_image(self):
+        """Name of an image of the tenant's own, as good as the other one."""
+        name = 'image-' + uuid.uuid4().hex[:8]
+        self.connection.image.create_image(
+            name=name, data=b'\0', disk_format='raw', container_format='bare')
+        return name
+
+    def alarms(self):
+        """Aodh's alarms of the project."""
+        return self.connection.session.get(
+            self.local.cloud.url(aodh.PORT, '/v2/alarms')).json()
 
     def policies(self, hook=None):
         """Senlin's policies of a hook, or all of the project."""
@@ -249,9 +271,12 @@ class Stack:
         except heat_exceptions.HTTPNotFound:
             return True
 
-    def update(self, wait=True, timeout_mins=None, **parameters):
+    def update(self, wait=True, timeout_mins=None, defaults=None,
+               **parameters):
         """Update the stack with its template and, maybe, new parameters."""
         options = {'timeout_mins': timeout_mins} if timeout_mins else {}
+        if defaults:
+            options['environment'] = {'parameter_defaults': defaults}
         self.project.heat.stacks.update(
             self.id, existing=True, parameters=parameters, **options)
         if wait:

@@ -29,6 +29,10 @@ def _message(stack, agent_config=CONFIG):
         stack['server_user_data'])['message'].get_message()
 
 
+def _id(stack):
+    return stack.parameters['OS::stack_id']
+
+
 def _parts(message):
     return {part.get_filename(): part
             for part in email.message_from_string(message).get_payload()}
@@ -149,7 +153,7 @@ def test_server_without_options_has_only_what_it_needs(heat):
 
     assert {'image': 'x', 'flavor': 'x', 'user_data': 'the message',
             'networks': [{'network': 'private', 'security_groups': []}],
-            'metadata': {'metering.server_group': stack.parameters['OS::stack_id']}
+            'metadata': {'metering.server_group': _id(stack)}
             } == _spec(stack)
 
 
@@ -192,7 +196,7 @@ def test_source_is_told_what_to_call_and_when(heat):
 
     properties = stack.defn.resource_definition('alarms').properties({})
 
-    assert {'server_group': stack.parameters['OS::stack_id'], 'repeat_actions': True,
+    assert {'server_group': _id(stack), 'repeat_actions': True,
             'scale_out_url': 'http://out', 'scale_in_url': 'http://in',
             'scale_out_threshold': 40, 'scale_in_threshold': 10
             } == dict(function.resolve(properties.data))

@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""The front door with every environment: started, updated, deleted."""
+
+import pytest
+import requests
+
+from sandbox import bootstrap
+from sandbox import cloud
+from tests.functional import tenant
+
+DOOR = tenant.LIBRARY / 'lifecycle_cluster.yaml'
+MINIMAL = cloud.REPO / 'examples' / 'minimal.yaml'
+ENVIRONMENTS = sorted((cloud.REPO / 'environments').glob('*.yaml'))
+
+SERVER = {'image': bootstrap.IMAGE, 'flavor': bootstrap.FLAVOR,
+          'network': bootstrap.NETWORK}
+
+
+def alarms(stack):
+    """Return {ID: alarm} of Aodh, of those that are the stack's."""
+    ids = {resource.physical_resource_id for resource in
+           stack.project.heat.resources.list(stack.id, nested_depth=3)
+           if resource.resource_type.startswith('OS::Aodh::')}
+    return {alarm['alarm_id']: alarm
+            for alarm in stack.project.alarms() if alarm['alarm_id'] in ids}
+
+
+@pytest.fixture(scope='module')
+def stacks(project):
+    """A stack of the front door for each environment, all without a server."""
+    # What an environment leaves to the user; a source ignores the others'.
+    defaults = dict(min_size=0, desired_capacity=0, metric='sessions',
+                    metric_resource_id='none', query='up')
+    started = {path.stem: project.create_stack(
+        DOOR, wait=False, environments=(
+            [path] if maps_the_alarms(path) else [tenant.MANUAL, path]),
+        defaults=defaults, **SERVER, max_size=2, scale_in_threshold=10,
+        scale_out_threshold=40) for path in ENVIRONMENTS}
+    for stack in started.values():
+        stack.wait('CREATE_COMPLETE')
+    return started
+
+
+def maps_the_alarms(path):
+    return 'Hooks::ScalingAlarms' in tenant.read(path).get(
+        'resource_registry', {})
+
+
+def test_every_environment_starts_updates_and_is_deleted(project, stacks):
+    """A value that can be set once only means a new stack, hence a drain."""
+    before = {name: alarms(stack) for name, stack in stacks.items()}
+
+    image = project.create_image()
+    for stack in stacks.values():
+        stack.update(wait=False, max_size=3, drain_timeout=200, image=image,
+                     scale_out_threshold=50, scale_in_threshold=20)
+    for name, stack in stacks.items():
+        stack.end('UPDATE')
+        assert 'UPDATE_COMPLETE' == stack.status(), stack.why()
+
+    for name, stack in stacks.items():
+        assert 3 == stack.cluster().max_size
+        assert 200 + 3600 == stack.cluster().timeout
+        after = alarms(stack)
+        # The alarms of the same number, with the new thresholds.
+        assert len(before[name]) == len(after)
+        assert not any(after[key] == before[name].get(key) for key in after)
+    assert any(before.values())
+
+    for stack in stacks.values():
+        stack.start_delete()
+    for stack in stacks.values():
+        tenant.wait_for('the stack to be gone', stack.is_gone)
+    left = {alarm['alarm_id'] for alarm in project.alarms()}
+    assert not left & {key for seen in before.values() for key in seen}
+    clustering = project.connection.clustering
+    assert [] == list(clustering.policies())
+    assert [] == list(clustering.profiles())
+    assert [] == list(clustering.receivers())
+
+
+def test_minimal_example_drains_when_nobody_is_connected(project):
+    """The first thing that a new user starts has to work as it is."""
+    stack = project.create_stack(
+        MINIMAL, environments=[tenant.MANUAL], **SERVER, max_size=1)
+    [server] = stack.members()
+
+    stack.start_delete()
+    tenant.wait_for('the stack to be gone', stack.is_gone)
+
+    assert server not in project.servers()
+
+
+def test_nothing_scales_out_what_is_being_deleted(project):
+    """A server that is added behind a drain would be deleted without one."""
+    stack = project.create_gated(size=1)
+    [server] = stack.members()
+    url = stack.output('scale_out_url')
+
+    stack.start_delete()
+    tenant.wait_for('the drain', lambda: project.is_draining(server))
+    answer = requests.post(url, timeout=tenant.PATIENCE)
+
+    assert 404 == answer.status_code
+    assert {} == alarms(stack)
+    assert [server] == list(project.servers())
+    project.release(server)
+    tenant.wait_for('the stack to be gone', stack.is_gone)
+
+
+def test_update_in_the_middle_of_a_drain(project):
+    """An update must neither end the drain nor wait for ever behind it."""
+    stack = project.create_gated(size=2)
+    members = stack.members()
+    stack.scale_in()
+    [victim] = tenant.wait_for('the drain', lambda: [
+        server for server in members if project.is_draining(server)])
+
+    stack.update(wait=False, image=project.create_image(), max_size=4,
+                 drain_timeout=250)
+    tenant.wait_for('the update to begin',
+                    lambda: stack.status() == 'UPDATE_IN_PROGRESS')
+    assert 'ACTIVE' == project.servers()[victim]
+    assert [victim] == list(stack.pending())
+    project.release(victim)
+    stack.wait('UPDATE_COMPLETE')
+
+    [survivor] = members - {victim}
+    assert [survivor] == list(project.servers())
+    # Servers that run are left alone, and the next one is of the new image.
+    compute = project.connection.compute
+    old = compute.get_server(survivor).image.id
+    requests.post(stack.output('scale_out_url'),
+                  timeout=tenant.PATIENCE).raise_for_status()
+    [newcomer] = tenant.wait_for('the new server', lambda: [
+        server for server, status in project.servers().items()
+        if server != survivor and status == 'ACTIVE'])
+    assert old != compute.get_server(newcomer).image.id
+    for server in (survivor, newcomer):
+        project.release(server)
