@@ -35,6 +35,7 @@ _SHELVES = (
 # What a site is better off with than with the defaults, and why. The defaults
 # start a stack as cheaply as they can.
 _IN_PRODUCTION = {
+    'max_size': (10, 'As many as the project has room and money for.'),
     'min_size': (2, 'Two, so that the service goes on without either.'),
     'desired_capacity': (2, 'As many as the smallest size, to begin with.'),
 }
@@ -255,7 +256,9 @@ def sample(name, parameter):
     if name not in _IN_PRODUCTION:
         return [*comment(' '.join(said), '  '), f'  # {name}:{default}']
     value, reason = _IN_PRODUCTION[name]
-    said.append(f'Without this:{default}. {reason}')
+    if default:
+        said.append(f'Without this:{default}.')
+    said.append(reason)
     return [*comment(' '.join(said), '  '), f'  {name}: {as_yaml(value)}']
 
 

@@ -22,9 +22,11 @@ def main(purpose, produce, folder, ending, complaint):
 
     files = produce()
     found = stale(files, folder, ending)
+    if check and found:
+        return (f'{complaint}: {", ".join(found)}; run `{COMMAND}` and commit '
+                'the result.')
     if check:
-        return found and (f'{complaint}: {", ".join(found)}; run `{COMMAND}` '
-                          'and commit the result.')
+        return 0
     for name in found:
         path = REPO / name
         if name in files:
