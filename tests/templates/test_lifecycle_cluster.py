@@ -43,9 +43,9 @@ def _text(part):
 
 
 def _doors(stack):
-    """The stacks below an example that are the front door."""
-    return [nested for nested in library.nested_stacks(stack)
-            if 'drained' in nested and 'server_user_data' in nested]
+    """An example, or a stack below it, with the parts of the front door."""
+    return [door for door in (stack, *library.nested_stacks(stack))
+            if 'drained' in door and 'server_user_data' in door]
 
 
 def _cluster(stack):
