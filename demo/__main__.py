@@ -292,7 +292,8 @@ def main(argv=None):
                         help='how the summary is printed')
     args = parser.parse_args(argv)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    build = cloud.REPO / 'build' / 'demo'
+    build = cloud.REPO / 'build' / (
+        'demo-without-hook' if args.without_hook else 'demo')
     build.mkdir(parents=True, exist_ok=True)
     local = lifecycle.LocalCloud(cloud.Cloud())
     try:
