@@ -25,6 +25,8 @@ class Service(base.Service):
                         'management_store': 'redis'},
             'drivers:message_store:redis': {'uri': store},
             'drivers:management_store:redis': {'uri': store},
+            # Out of the box Zaqar takes subscriptions and delivers nothing.
+            'storage': {'message_pipeline': 'zaqar.notification.notifier'},
             'signed_url': {'secret_key': self.cloud.secret('zaqar-urls')},
             'keystone_authtoken': self.cloud.authtoken(self.name),
             'trustee': self.cloud.trustee(self.name),
