@@ -34,8 +34,8 @@ _MANUAL = base.REPO / 'environments' / 'manual.yaml'
 # Any value of the right type: names are not looked up, see tests/unit/base.py.
 _SAMPLES = {'string': 'x', 'number': 1, 'boolean': True, 'json': {},
             'comma_delimited_list': 'x'}
-# What has to fit something else.
-SAMPLES = {'scale_in_threshold': 0}
+# What has to fit something else, or has a form that we check ourselves.
+SAMPLES = {'scale_in_threshold': 0, 'webhooks': 'http://x/'}
 
 
 def name(path):

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""Senlin and Zaqar as far as the two resources can see them.
+"""Senlin and Zaqar as far as our resources can see them.
 
 They behave as read in Senlin 16.0.0 and python-zaqarclient; the functional
 tests meet the real ones.
@@ -471,7 +471,7 @@ class Senlin(fixtures.Fixture):
 
 
 class Zaqar:
-    """The part of zaqarclient's v2 client that the hook may use."""
+    """The part of zaqarclient's v2 client that our resources may use."""
 
     PUBLIC = 'http://zaqar.example.com:8888'
     PROJECT = 'b1946ac92492d2347c6235b4d2611184'
@@ -479,6 +479,8 @@ class Zaqar:
     def __init__(self, journal):
         self.journal = journal
         self.existing = set()
+        # What it keeps even when the queue is deleted.
+        self.subscribed = []
         self.endpoint = self.PUBLIC
         # Raised instead of an answer.
         self.down = None
@@ -503,9 +505,56 @@ class Zaqar:
         self.answer()
         return (_Queue(self, name) for name in sorted(self.existing)), None
 
+    def subscription(self, queue, subscriber, ttl, options):
+        self.answer()
+        for known in self.subscribed:
+            if (known.queue_name, known.subscriber) == (queue, subscriber):
+                # Zaqar answers with the one that is there, as it is.
+                return known
+        self.journal.append('subscribe %s' % subscriber)
+        subscription = _Subscription(self, queue, subscriber, ttl, options)
+        self.subscribed.append(subscription)
+        self.journal.answered()
+        return subscription
+
+    def subscriptions(self, queue, limit):
+        self.answer()
+        # Zaqar refuses more, and lists no more at once.
+        assert 0 < limit <= 20
+        return _Listing([subscription for subscription in self.subscribed
+                         if subscription.queue_name == queue], limit)
+
     def answer(self):
         if self.down is not None:
             raise self.down
+
+
+class _Listing(list):
+    """An iterator that ends with the first page, unless told to go on."""
+
+    def __init__(self, found, limit):
+        super().__init__(found[:limit])
+        self._all = found
+
+    def stream(self):
+        return iter(self._all)
+
+
+class _Subscription:
+    def __init__(self, zaqar, queue, subscriber, ttl, options):
+        self._zaqar = zaqar
+        self.queue_name = queue
+        self.subscriber = subscriber
+        self.ttl = ttl
+        self.options = options
+
+    def delete(self):
+        self._zaqar.answer()
+        if self not in self._zaqar.subscribed:
+            raise zaqar_errors.ResourceNotFound()
+        self._zaqar.journal.append('unsubscribe %s' % self.subscriber)
+        self._zaqar.subscribed.remove(self)
+        self._zaqar.journal.answered()
 
 
 class _Queue:
