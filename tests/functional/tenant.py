@@ -105,19 +105,19 @@ class Tenant:
             TEMPLATES / 'silent_cluster.yaml', wait=wait, size=size,
             drain_timeout=drain_timeout, **options)
 
-    def create_library(self, size, user_data):
+    def create_library(self, size, user_data, **parameters):
         """A cluster of the library with an application of the test's."""
         return self.create_stack(
             LIBRARY / 'lifecycle_cluster.yaml',
             image=bootstrap.IMAGE, flavor=bootstrap.FLAVOR,
             network=bootstrap.NETWORK, min_size=0, max_size=5,
             desired_capacity=size, drain_timeout=PATIENCE,
-            user_data=user_data, environments=[MANUAL])
+            user_data=user_data, environments=[MANUAL], **parameters)
 
-    def create_gated(self, size):
+    def create_gated(self, size, **parameters):
         """A cluster of the library whose handlers wait for `release`."""
         return self.create_library(
-            size, (TEMPLATES / 'gate.sh').read_text())
+            size, (TEMPLATES / 'gate.sh').read_text(), **parameters)
 
     def delete_stacks(self):
         for stack in self._stacks:
@@ -199,6 +199,19 @@ class Tenant:
     def post_messages(self, queue, bodies):
         self._zaqar('POST', '/v2/queues/%s/messages' % queue, json={
             'messages': [{'ttl': 3600, 'body': body} for body in bodies]})
+
+    def messages(self, queue):
+        """Bodies of what is on a queue."""
+        answer = self._zaqar(
+            'GET', '/v2/queues/%s/messages?echo=true&limit=20' % queue)
+        return [message['body'] for message in answer.json()['messages']]
+
+    def subscriptions(self, queue):
+        """Return {URL: ID} of who is told of a queue."""
+        answer = self._zaqar(
+            'GET', '/v2/queues/%s/subscriptions?limit=20' % queue)
+        return {subscription['subscriber']: subscription['id']
+                for subscription in answer.json()['subscriptions']}
 
     def _zaqar(self, method, path, **options):
         return self.connection.session.request(
