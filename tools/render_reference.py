@@ -169,14 +169,10 @@ def allowed(constraint):
     if isinstance(constraint, constraints.AllowedPattern):
         return f'what matches {rst.literal(constraint.pattern)}'
     if isinstance(constraint, constraints.CustomConstraint):
-<<<<<<< HEAD
-        return f'known to the service, as {rst.literal(constraint.name)}'
-=======
         message = getattr(constraint.custom_constraint, 'message', None)
         if message:
             return message
-        return f'known to the service, as {literal(constraint.name)}'
->>>>>>> c320a5e (Tell an application's own endpoints of each hook)
+        return f'known to the service, as {rst.literal(constraint.name)}'
     # A new kind of constraint wants words of its own, not its repr.
     raise NotImplementedError(f'no words for {constraint!r} yet')
 
