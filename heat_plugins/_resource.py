@@ -85,9 +85,7 @@ class SenlinResource(HookResource):
         return _wait.Wait(self)
 
     def check_delete_complete(self, wait):
-        with _wait.unless_missing():
-            return self._until_done(wait, self._remove)
-        return True
+        return self._until_gone(wait, self._remove)
 
     def handle_check(self):
         if self._find() is None:
@@ -132,6 +130,12 @@ class SenlinResource(HookResource):
     def _until_done(self, wait, step):
         return wait.until_done(lambda: self._obeyed(step))
 
+    def _until_gone(self, wait, step):
+        def step_unless_missing():
+            with _wait.unless_missing():
+                return step()
+        return self._until_done(wait, step_unless_missing)
+
     def _obeyed(self, step):
         try:
             return step()
@@ -147,7 +151,7 @@ class SenlinResource(HookResource):
 
     def _show_resource(self):
         found = self._find()
-        return None if found is None else found.to_dict()
+        return found and found.to_dict(computed=False, original_names=True)
 
 
 class ClusterActions:

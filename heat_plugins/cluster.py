@@ -184,9 +184,7 @@ class Cluster(_resource.ClusterActions, _resource.SenlinResource):
 
     def check_delete_complete(self, args):
         wait, attempts = args
-        with _wait.unless_missing():
-            return self._until_done(wait, lambda: self._remove(attempts))
-        return True
+        return self._until_gone(wait, lambda: self._remove(attempts))
 
     def handle_check(self):
         super().handle_check()
@@ -232,6 +230,14 @@ class Cluster(_resource.ClusterActions, _resource.SenlinResource):
         if name == self.POLICIES_ATTR:
             return sorted(_senlin.get_policies(self.client(), cluster.id))
         return getattr(cluster, name)
+
+    def _show_resource(self):
+        shown = super()._show_resource()
+        if shown:
+            # openstacksdk leaves them out.
+            shown[self.POLICIES_ATTR] = self._resolve_attribute(
+                self.POLICIES_ATTR)
+        return shown
 
     def _make(self, properties):
         """Take one step towards a cluster with these properties."""
