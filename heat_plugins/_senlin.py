@@ -3,16 +3,18 @@
 """What we ask of Senlin, and the words in which it answers.
 
 Every function takes the clustering proxy that Heat's client plugin returns.
-What is not there is None, not an exception: both resources must cope with
-clusters, policies and actions that went before them.
+What is not there is None, not an exception: every resource must cope with
+clusters, policies and actions that went before it.
 """
+
+import re
 
 from openstack import exceptions
 
-# openstacksdk asks without a version; the API has it since this one.
+# openstacksdk asks for these two without a version, and does not know the
+# other two; the API has them since these versions.
 _COLLECT_VERSION = '1.2'
-
-# No client library knows these two; the API has them since these versions.
+_PROFILE_ONLY_VERSION = '1.6'
 _COMPLETE_LIFECYCLE_VERSION = '1.9'
 _CANCEL_VERSION = '1.14'
 
@@ -23,6 +25,8 @@ _DELETION_POLICY = 'senlin.policy.deletion'
 _VERSIONS = ('1.1', '1.0')
 _ZAQAR = 'zaqar'
 
+CREATE = 'CLUSTER_CREATE'
+DELETE = 'CLUSTER_DELETE'
 ATTACH_POLICY = 'CLUSTER_ATTACH_POLICY'
 RESIZE = 'CLUSTER_RESIZE'
 NODE_DELETE = 'NODE_DELETE'
@@ -32,6 +36,24 @@ FAILED = 'FAILED'
 CANCELLED = 'CANCELLED'
 WAITING_LIFECYCLE_COMPLETION = 'WAITING_LIFECYCLE_COMPLETION'
 _FINISHED = (SUCCEEDED, FAILED, CANCELLED)
+_UNFINISHED = ('INIT', 'WAITING', 'READY', 'RUNNING', 'SUSPENDED',
+               WAITING_LIFECYCLE_COMPLETION)
+
+# The status of a cluster or a node that has failed.
+ERROR = 'ERROR'
+
+EXACT_CAPACITY = 'EXACT_CAPACITY'
+
+# The key in the metadata of a profile for the stack that has left it behind,
+# because nodes were made from it.
+_LEFT_BY_STACK = 'left_by_stack'
+
+# How the answers begin with which Senlin calls its own error what is wrong
+# with the request: the first comes from openstacksdk, when Senlin looks for an
+# image, a flavor or a network; the others are about a specification
+# (senlin/common/schema.py, 16.0.0).
+_FAULTS = re.compile(r'No \w+ found for |Required spec item |'
+                     r'Unrecognizable spec item ')
 
 # How the reasons begin that Senlin leaves when it has not tried: it gives up
 # on a lock after three times ten seconds, and fails what an engine that died
@@ -39,9 +61,119 @@ _FINISHED = (SUCCEEDED, FAILED, CANCELLED)
 _UNTRIED = ('Failed in locking', 'Engine failure', 'Engine died')
 
 Conflict = exceptions.ConflictException
+Refused = exceptions.BadRequestException
 # What an action meets when the cluster is locked, or has changed since we
 # looked: look again.
 Overtaken = (Conflict, exceptions.NotFoundException)
+
+
+def refusal(error):
+    """Return why Senlin will not do what it was asked, None if it may yet."""
+    reason = error.details or str(error)
+    if error.status_code in (400, 403, 404) or _FAULTS.match(reason):
+        return reason
+    return None
+
+
+def specification(type_, properties):
+    """Return what profiles and policies are made of."""
+    kind, _dash, version = type_.rpartition('-')
+    return {'type': kind, 'version': version, 'properties': properties}
+
+
+def get(client, entity, identity):
+    """Return a cluster, a profile or a policy."""
+    return _or_none(getattr(client, 'get_' + entity), identity)
+
+
+def get_by_name(client, entity, name):
+    """Return the one with a name that only one has."""
+    plural = 'policies' if entity == 'policy' else entity + 's'
+    return next(iter(getattr(client, plural)(name=name)), None)
+
+
+def set_profile_metadata(client, profile_id, metadata):
+    exceptions.raise_from_response(client.patch(
+        '/profiles/%s' % profile_id, json={'profile': {'metadata': metadata}}))
+
+
+def is_profile_of_cluster(client, profile_id):
+    """Whether a cluster makes its next node from a profile."""
+    return any(cluster.profile_id == profile_id
+               for cluster in client.clusters())
+
+
+def leave_profile(client, profile, stack_id):
+    """Mark a profile as one to be deleted when nothing uses it any more."""
+    set_profile_metadata(client, profile.id,
+                         dict(profile.metadata or {},
+                              **{_LEFT_BY_STACK: stack_id}))
+
+
+def delete_left_profiles(client):
+    """Delete the profiles that were left and that nothing uses any more."""
+    for profile in client.profiles():
+        if _LEFT_BY_STACK in (profile.metadata or {}):
+            try:
+                client.delete_profile(profile.id)
+            except Conflict:
+                continue
+
+
+def create_cluster(client, **values):
+    """Create a cluster; return its ID and the one of the action."""
+    response = client.post('/clusters', json={'cluster': values})
+    exceptions.raise_from_response(response)
+    return response.json()['cluster']['id'], _action_of(response)
+
+
+def update_cluster(client, cluster_id, values):
+    """Change a cluster, but not the nodes that it has."""
+    response = client.patch(
+        '/clusters/%s' % cluster_id,
+        json={'cluster': dict(values, profile_only=True)},
+        microversion=_PROFILE_ONLY_VERSION)
+    exceptions.raise_from_response(response)
+    return _action_of(response)
+
+
+def delete_cluster(client, cluster_id):
+    """Delete a cluster; whatever acts on it loses its lock."""
+    response = client.delete('/clusters/%s' % cluster_id)
+    exceptions.raise_from_response(response)
+    return _action_of(response)
+
+
+def unfinished_actions(client, cluster_id):
+    return client.actions(target_id=cluster_id, status=_UNFINISHED)
+
+
+def creation_of(client, cluster_id):
+    """Return the action that creates or has created a cluster."""
+    return next(iter(client.actions(target_id=cluster_id, action=CREATE)),
+                None)
+
+
+def failed_nodes(client, cluster_id):
+    return client.nodes(cluster_id=cluster_id, status=ERROR)
+
+
+def get_policies(client, cluster_id):
+    """Return all policies of a cluster, as {ID: binding}."""
+    return {binding.policy_id: binding
+            for binding in client.cluster_policies(cluster_id)}
+
+
+def resize(client, cluster_id, min_size, max_size, number=None):
+    """Set the bounds of a cluster, and maybe how many nodes it has.
+
+    Without a number it has as many as before, or as the bounds want, counted
+    once Senlin holds the lock.
+    """
+    body = {'min_size': min_size, 'max_size': max_size, 'strict': False}
+    if number is not None:
+        body.update(adjustment_type=EXACT_CAPACITY, number=number)
+    return _act(client, cluster_id, {'resize': body})
 
 
 def hook_properties(queue, timeout, criteria):
@@ -146,7 +278,7 @@ def was_not_tried(action):
 
 
 def get_cluster(client, cluster_id):
-    return _or_none(client.get_cluster, cluster_id)
+    return get(client, 'cluster', cluster_id)
 
 
 def collect(client, cluster_id, path):
@@ -154,8 +286,10 @@ def collect(client, cluster_id, path):
     response = client.get('/clusters/%s/attrs/%s' % (cluster_id, path),
                           microversion=_COLLECT_VERSION)
     exceptions.raise_from_response(response)
-    return [attribute['value']
-            for attribute in response.json()['cluster_attributes']]
+    values = (attribute['value']
+              for attribute in response.json()['cluster_attributes'])
+    # A node whose server is not there yet has none.
+    return [value for value in values if value is not None]
 
 
 def get_node(client, node_id):
@@ -189,7 +323,7 @@ def detach_policy(client, cluster_id, policy_id):
     try:
         return _act(client, cluster_id,
                     {'policy_detach': {'policy_id': policy_id}})
-    except exceptions.BadRequestException as error:
+    except Refused as error:
         # So it is detached, as somebody else has asked for.
         raise Conflict(str(error)) from None
 
@@ -197,7 +331,7 @@ def detach_policy(client, cluster_id, policy_id):
 def remove_every_node(client, cluster_id):
     """Shrink a cluster to nothing, the one way that runs the hook for all."""
     return _act(client, cluster_id, {'resize': {
-        'adjustment_type': 'EXACT_CAPACITY',
+        'adjustment_type': EXACT_CAPACITY,
         'number': 0,
         # Without it Senlin stops at the minimum size that the cluster has.
         'min_size': 0,
@@ -251,6 +385,10 @@ def _act(client, cluster_id, body, **kwargs):
                            **kwargs)
     exceptions.raise_from_response(response)
     return response.json()['action']
+
+
+def _action_of(response):
+    return response.headers['Location'].rpartition('/')[2]
 
 
 def _or_none(getter, identity):

@@ -7,13 +7,14 @@ from heat.common.i18n import _
 from heat.engine import attributes
 from heat.engine import constraints
 from heat.engine import properties
-from heat.engine import support
+from oslo_serialization import jsonutils
 
 from . import _resource
 from . import _senlin
+from . import _wait
 
 
-class Cluster(_resource.HookResource):
+class Cluster(_resource.ClusterActions, _resource.SenlinResource):
     """Make a Senlin cluster whose running servers no update touches.
 
     An update of the profile is for the servers that come later. An update of
@@ -21,10 +22,7 @@ class Cluster(_resource.HookResource):
     hook. An update that meets a drain waits for it.
     """
 
-    default_client_name = 'senlin'
-
-    support_status = support.SupportStatus(
-        version='22.0.0', status=support.UNSUPPORTED)
+    entity = 'cluster'
 
     PROPERTIES = (
         PROFILE, MIN_SIZE, MAX_SIZE, DESIRED_CAPACITY, TIMEOUT, POLICIES,
@@ -41,6 +39,17 @@ class Cluster(_resource.HookResource):
         'name', 'nodes', 'desired_capacity', 'min_size', 'max_size',
         'metadata', 'policies', 'collect',
     )
+
+    # Keys in resource data: the policies that we have put on the cluster or
+    # are about to, and the capacity that was last asked for and reached.
+    _POLICIES = 'policies'
+    _CAPACITY = 'desired_capacity'
+
+    # The size that is none.
+    _ANY = -1
+
+    # How often the deletion is begun anew when Senlin fails in it.
+    _ATTEMPTS = 3
 
     properties_schema = {
         PROFILE: properties.Schema(
@@ -64,8 +73,8 @@ class Cluster(_resource.HookResource):
             _('Largest number of servers, -1 for any. Below the present '
               'number, it makes servers drain.'),
             update_allowed=True,
-            default=-1,
-            constraints=[constraints.Range(min=-1)],
+            default=_ANY,
+            constraints=[constraints.Range(min=_ANY)],
         ),
         DESIRED_CAPACITY: properties.Schema(
             properties.Schema.INTEGER,
@@ -146,63 +155,282 @@ class Cluster(_resource.HookResource):
         ),
     }
 
-    def handle_create(self):
-        desired = self.properties[self.DESIRED_CAPACITY]
-        cluster = self.client().create_cluster(
-            name=self.physical_resource_name(),
-            profile_id=self.properties[self.PROFILE],
-            min_size=self.properties[self.MIN_SIZE],
-            max_size=self.properties[self.MAX_SIZE],
-            desired_capacity=(self.properties[self.MIN_SIZE]
-                              if desired is None else desired),
-            timeout=self.properties[self.TIMEOUT],
-            metadata=self.properties[self.METADATA])
-        self.resource_id_set(cluster.id)
-        return [{'cluster_id': cluster.id, 'done': False}] + [
-            {'func': 'attach_policy_to_cluster', 'action_id': None,
-             'params': {'cluster': cluster.id, 'policy': policy},
-             'done': False}
-            for policy in self.properties[self.POLICIES]]
+    def validate(self):
+        super().validate()
+        min_size, max_size, desired = (
+            self.properties[name] for name in
+            (self.MIN_SIZE, self.MAX_SIZE, self.DESIRED_CAPACITY))
+        # What comes from a resource that is not there yet is None.
+        for smaller, larger in ((min_size, max_size), (min_size, desired),
+                                (desired, max_size)):
+            if None in (smaller, larger) or larger == self._ANY:
+                continue
+            if smaller > larger:
+                raise exception.StackValidationFailed(message=_(
+                    '%(name)s: "desired_capacity", %(desired)s, is not '
+                    'between "min_size", %(min_size)s, and "max_size", '
+                    '%(max_size)s; give three sizes that go together.')
+                    % {'name': self.name, 'min_size': min_size,
+                       'max_size': max_size,
+                       'desired': min_size if desired is None else desired})
 
-    def check_create_complete(self, actions):
-        return self.client_plugin().execute_actions(actions)
-
-    def handle_update(self, json_snippet, tmpl_diff, prop_diff):
-        pass
+    def needs_replace_failed(self):
+        # Nothing has been served by a cluster that could not be created, and
+        # its broken nodes would count as members for ever.
+        return super().needs_replace_failed() or self.action == self.CREATE
 
     def handle_delete(self):
-        if self.resource_id is not None:
-            with self.client_plugin().ignore_not_found:
-                self.client().delete_cluster(self.resource_id)
+        return _wait.Wait(self), [self._ATTEMPTS]
 
-    def check_delete_complete(self, _token):
-        return (self.resource_id is None or
-                _senlin.get_cluster(self.client(), self.resource_id) is None)
+    def check_delete_complete(self, args):
+        wait, attempts = args
+        return self._until_gone(wait, lambda: self._remove(attempts))
+
+    def handle_check(self):
+        super().handle_check()
+        cluster = self._find()
+        lost = (set(self._policies()) -
+                set(_senlin.get_policies(self.client(), cluster.id)))
+        if lost:
+            raise exception.Error(
+                _('%(name)s: cluster %(cluster)s has lost the policies '
+                  '%(policies)s; update the stack to put them back.')
+                % {'name': self.name, 'cluster': cluster.id,
+                   'policies': ', '.join(sorted(lost))})
+        if cluster.status == _senlin.ERROR:
+            raise exception.Error(
+                _('%(name)s: cluster %(cluster)s is in ERROR: %(reason)s; '
+                  'see "openstack cluster members list".')
+                % {'name': self.name, 'cluster': cluster.id,
+                   'reason': _wait.describe(cluster.status_reason)})
 
     def get_attribute(self, key, *path):
-        if key == self.COLLECT:
-            if not path:
-                raise exception.InvalidTemplateAttribute(
-                    resource=self.name, key=key)
-            if self.resource_id is None:
-                return None
-            return attributes.select_from_attribute(
-                _senlin.collect(self.client(), self.resource_id, path[0]),
-                path[1:])
-        return super().get_attribute(key, *path)
-
-    def _resolve_attribute(self, name):
+        if key != self.COLLECT:
+            return super().get_attribute(key, *path)
+        if not path:
+            raise exception.InvalidTemplateAttribute(resource=self.name,
+                                                     key=key)
         if self.resource_id is None:
             return None
-        cluster = _senlin.get_cluster(self.client(), self.resource_id)
-        if cluster is None:
+        try:
+            values = _senlin.collect(self.client(), self.resource_id, path[0])
+        except _senlin.Refused:
+            values = None
+        if values is None:
+            raise exception.InvalidTemplateAttribute(
+                resource=self.name, key='%s, %s' % (key, path[0]))
+        return attributes.select_from_attribute(values, path[1:])
+
+    def _resolve_attribute(self, name):
+        cluster = self.resource_id and self._find()
+        if not cluster:
             return None
         if name == self.NODES:
             return cluster.node_ids
         if name == self.POLICIES_ATTR:
-            return [binding.policy_id for binding in
-                    self.client().cluster_policies(self.resource_id)]
+            return sorted(_senlin.get_policies(self.client(), cluster.id))
         return getattr(cluster, name)
+
+    def _show_resource(self):
+        shown = super()._show_resource()
+        if shown:
+            # openstacksdk leaves them out.
+            shown[self.POLICIES_ATTR] = self._resolve_attribute(
+                self.POLICIES_ATTR)
+        return shown
+
+    def _make(self, properties):
+        """Take one step towards a cluster with these properties."""
+        if not self._action_is_over():
+            return self._busy()
+        knows_id = self.resource_id is not None
+        cluster = self._find_or_replace()
+        if cluster is None:
+            self._create(properties)
+        elif not knows_id:
+            # The answer that had the ID of the action was lost with it.
+            self._follow(_senlin.creation_of(self.client(), cluster.id).id,
+                         'create_cluster')
+        else:
+            step = (self._update(cluster, properties) or
+                    self._swap_policies(cluster, properties) or
+                    self._resize(cluster, properties))
+            if step is None:
+                _senlin.delete_left_profiles(self.client())
+                return None
+            self._start(*step)
+        return self._busy()
+
+    def _create(self, properties):
+        capacity = properties[self.DESIRED_CAPACITY]
+        if capacity is None:
+            capacity = properties[self.MIN_SIZE]
+        values = {
+            'name': self.physical_resource_name(),
+            'profile_id': self._find_profile(properties),
+            'min_size': properties[self.MIN_SIZE],
+            'max_size': properties[self.MAX_SIZE],
+            'desired_capacity': capacity,
+            'metadata': properties[self.METADATA],
+        }
+        if properties[self.TIMEOUT] is not None:
+            values['timeout'] = properties[self.TIMEOUT]
+        self.data_set(self._CAPACITY, str(capacity))
+        cluster_id, action_id = _senlin.create_cluster(self.client(), **values)
+        self.resource_id_set(cluster_id)
+        self._follow(action_id, 'create_cluster')
+
+    def _update(self, cluster, properties):
+        wanted = {
+            'profile_id': self._find_profile(properties),
+            'metadata': properties[self.METADATA],
+            'timeout': properties[self.TIMEOUT],
+        }
+        if wanted['timeout'] is None:
+            del wanted['timeout']
+        values = {key: value for key, value in wanted.items()
+                  if value != getattr(cluster, key)}
+        if not values:
+            return None
+        self._refuse_timeout(cluster, values.get('timeout'))
+        if cluster.status != _senlin.ERROR:
+            return _senlin.update_cluster, values
+        # Senlin updates nothing then, and says so in the way in which it says
+        # that the cluster is busy. Mostly there are fewer servers than
+        # "min_size", maybe because of the very profile that is to go. Nothing
+        # is below zero, and the size comes last.
+        if cluster.min_size > 0:
+            return _senlin.resize, 0, cluster.max_size
+        raise exception.Error(
+            _('%(name)s: cluster %(cluster)s is in ERROR, so Senlin changes '
+              'nothing: %(reason)s. Put it right, as with "openstack cluster '
+              'recover", and update the stack again.')
+            % {'name': self.name, 'cluster': cluster.id,
+               'reason': _wait.describe(cluster.status_reason)})
+
+    def _swap_policies(self, cluster, properties):
+        present = _senlin.get_policies(self.client(), cluster.id)
+        wanted = [self._find_policy(policy, present)
+                  for policy in properties[self.POLICIES]]
+        # First those that go, since Senlin takes one policy of a type. Those
+        # that we have not put there belong to others, such as a hook.
+        for policy_id in self._policies():
+            if policy_id in present and policy_id not in wanted:
+                return _senlin.detach_policy, policy_id
+        self.data_set(self._POLICIES, jsonutils.dumps(wanted))
+        for policy_id in wanted:
+            if policy_id not in present:
+                return _senlin.attach_policy, policy_id
+
+    def _resize(self, cluster, properties):
+        min_size = properties[self.MIN_SIZE]
+        max_size = properties[self.MAX_SIZE]
+        desired = properties[self.DESIRED_CAPACITY]
+        if desired is None:
+            self.data_delete(self._CAPACITY)
+        elif self.data().get(self._CAPACITY) != str(desired):
+            # Not known before it is done: what asked for another capacity may
+            # have failed, and be taken back.
+            self.data_delete(self._CAPACITY)
+            return _senlin.resize, min_size, max_size, desired
+        members = len(cluster.node_ids)
+        if (min_size, max_size) != (cluster.min_size, cluster.max_size) or (
+                members < min_size or self._ANY != max_size < members):
+            return _senlin.resize, min_size, max_size
+
+    def _remove(self, attempts):
+        """Take one step towards no cluster."""
+        action = self._followed_action()
+        if action is not None:
+            if not _senlin.has_finished(action):
+                return self._busy()
+            if (action.action == _senlin.DELETE and
+                    not _senlin.was_not_tried(action)):
+                attempts[0] -= 1
+            if not attempts[0]:
+                self._action_is_over(action)
+            self.data_delete(self._ACTION_ID)
+        cluster = self._find()
+        if cluster is None:
+            _senlin.delete_left_profiles(self.client())
+            return None
+        # A deletion takes the lock from whatever has it, from a drain too.
+        if not any(_senlin.unfinished_actions(self.client(), cluster.id)):
+            self._start(_senlin.delete_cluster)
+        return self._busy()
+
+    def _action_is_over(self, action=None):
+        action = action or self._followed_action()
+        if action is not None and action.action == _senlin.RESIZE:
+            if action.status == _senlin.CANCELLED and action.depends_on:
+                # It ends the moment one guest refuses to go, while the other
+                # guests still drain.
+                return False
+            if action.status == _senlin.FAILED:
+                # Nobody would ever end those that wait.
+                for child in action.depends_on or ():
+                    _senlin.cancel(self.client(), child)
+            if (action.status == _senlin.SUCCEEDED and
+                    action.inputs.get('number') is not None):
+                self.data_set(self._CAPACITY,
+                              str(int(action.inputs['number'])))
+        return super()._action_is_over(action)
+
+    def _is_excused(self, action):
+        # A cluster is created once.
+        return (super()._is_excused(action) and
+                action.action != _senlin.CREATE)
+
+    def _reason(self, action):
+        if action.status == _senlin.CANCELLED:
+            return _('a guest answered ROLLBACK (see the events of the hook), '
+                     'or somebody cancelled it')
+        reason = super()._reason(action)
+        for node in _senlin.failed_nodes(self.client(), self.resource_id):
+            # Senlin's own reason says that a node has failed, not why.
+            return '%s %s' % (reason, _wait.describe(node.status_reason))
+        return reason
+
+    def _find_profile(self, properties):
+        name = properties[self.PROFILE]
+        profile = name and _senlin.get(self.client(), 'profile', name)
+        if not profile:
+            raise exception.Error(
+                _('%(name)s: Senlin knows no profile "%(profile)s". From Heat '
+                  '23.0.0 on OS::Senlin::Profile reports success and creates '
+                  'nothing; give an OS::Hooks::Profile, with Heat 22 or '
+                  'older.') % {'name': self.name, 'profile': name})
+        return profile.id
+
+    def _find_policy(self, name, present):
+        if name in present:
+            return name
+        policy = name and _senlin.get(self.client(), 'policy', name)
+        if not policy:
+            raise exception.Error(
+                _('%(name)s: Senlin knows no policy "%(policy)s"; give an '
+                  'OS::Hooks::Policy by get_resource, or a name or an ID from '
+                  '"openstack cluster policy list".')
+                % {'name': self.name, 'policy': name})
+        return policy.id
+
+    def _refuse_timeout(self, cluster, timeout):
+        if timeout is None:
+            return
+        for binding in _senlin.get_bindings(self.client(), cluster.id):
+            policy = _senlin.get(self.client(), 'policy', binding.policy_id)
+            hook_timeout = policy and _senlin.hook_timeout(policy)
+            if hook_timeout and hook_timeout >= timeout:
+                raise exception.Error(
+                    _('%(name)s: "timeout", %(timeout)s seconds, is not above '
+                      '%(limit)s seconds, the timeout of the hook that is on '
+                      'cluster %(cluster)s; give the hook a shorter one '
+                      'first.')
+                    % {'name': self.name, 'timeout': timeout,
+                       'limit': hook_timeout, 'cluster': cluster.id})
+
+    def _policies(self):
+        return jsonutils.loads(self.data().get(self._POLICIES, '[]'))
 
 
 def resource_mapping():

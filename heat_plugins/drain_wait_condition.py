@@ -5,7 +5,6 @@
 from heat.common import exception
 from heat.common.i18n import _
 from heat.engine import properties
-from heat.engine import support
 from heat.objects import resource as resource_objects
 from oslo_log import log as logging
 from oslo_serialization import jsonutils
@@ -17,7 +16,7 @@ from . import _wait
 LOG = logging.getLogger(__name__)
 
 
-class DrainWaitCondition(_resource.HookResource):
+class DrainWaitCondition(_resource.ClusterActions, _resource.HookResource):
     """Put a lifecycle hook on a cluster, and drain it before it is deleted.
 
     Senlin deletes a cluster without asking its members. This resource refers
@@ -30,11 +29,6 @@ class DrainWaitCondition(_resource.HookResource):
     the deletion.
     """
 
-    default_client_name = 'senlin'
-
-    support_status = support.SupportStatus(
-        version='22.0.0', status=support.UNSUPPORTED)
-
     PROPERTIES = (
         HOOK, CLUSTER, SERVER,
     ) = (
@@ -42,10 +36,8 @@ class DrainWaitCondition(_resource.HookResource):
     )
 
     # Keys in resource data: the hooks that the cluster may have, the wanted
-    # one last; the action of Senlin's that we follow; what the cluster's
-    # minimum size was before we drained it.
+    # one last; what the cluster's minimum size was before we drained it.
     _HOOKS = 'hooks'
-    _ACTION_ID = 'action_id'
     _MIN_SIZE = 'min_size'
 
     # How often a drain is begun anew when Senlin fails in it, be it that a
@@ -302,56 +294,11 @@ class DrainWaitCondition(_resource.HookResource):
                 return True
         return False
 
-    def _busy(self):
-        return (_('Cluster %(cluster)s is still busy (action %(action)s).')
-                % {'cluster': self.resource_id,
-                   'action': self.data().get(self._ACTION_ID, _('of others'))})
-
-    def _followed_action(self):
-        action_id = self.data().get(self._ACTION_ID)
-        return action_id and _senlin.get_action(self.client(), action_id)
-
-    def _action_is_over(self, action=None):
-        """Whether the action we follow, if any, is out of the way.
-
-        An action that Senlin has not tried is begun again by whoever asks;
-        any other failure is raised.
-        """
-        action = action or self._followed_action()
-        if action is not None and not _senlin.has_finished(action):
-            return False
-        self.data_delete(self._ACTION_ID)
-        if (action is None or action.status == _senlin.SUCCEEDED or
-                _senlin.was_not_tried(action)):
-            return True
-        if (self.action == self.DELETE and
-                action.action == _senlin.ATTACH_POLICY):
-            # Left over from a creation that failed, which has said so.
-            return True
-        raise exception.Error(
-            _('%(name)s: Senlin ended %(what)s of cluster %(cluster)s as '
-              '%(status)s: %(reason)s. See "openstack cluster action show '
-              '%(action)s", then repeat the operation.')
-            % {'name': self.name, 'what': action.action,
-               'cluster': self.resource_id, 'status': action.status,
-               'reason': _wait.describe(action.status_reason),
-               'action': action.id})
-
-    def _start(self, operation, *args):
-        """Start an action of the cluster, unless another holds its lock.
-
-        Dying before the action is written down is harmless: Senlin refuses a
-        second one until the first is over, and then there is nothing to do.
-        """
-        try:
-            action_id = operation(self.client(), self.resource_id, *args)
-        except _senlin.Overtaken:
-            return
-        self.data_set(self._ACTION_ID, action_id)
-        LOG.info('%(name)s: cluster %(cluster)s: %(operation)s is action '
-                 '%(action)s',
-                 {'name': self.name, 'cluster': self.resource_id,
-                  'operation': operation.__name__, 'action': action_id})
+    def _is_excused(self, action):
+        # The latter is left from a creation that failed, which has said so.
+        return super()._is_excused(action) or (
+            self.action == self.DELETE and
+            action.action == _senlin.ATTACH_POLICY)
 
     def _hooks(self):
         return jsonutils.loads(self.data().get(self._HOOKS, '[]'))

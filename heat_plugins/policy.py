@@ -6,22 +6,19 @@
 from heat.common.i18n import _
 from heat.engine import constraints
 from heat.engine import properties
-from heat.engine import support
 
 from . import _resource
+from . import _senlin
 
 
-class Policy(_resource.HookResource):
+class Policy(_resource.SenlinResource):
     """Make a policy for the clusters that name it.
 
     An OS::Hooks::Cluster puts the policies on itself that it names, so a
     policy knows of no cluster. It is deleted with its stack.
     """
 
-    default_client_name = 'senlin'
-
-    support_status = support.SupportStatus(
-        version='22.0.0', status=support.UNSUPPORTED)
+    entity = 'policy'
 
     PROPERTIES = (
         TYPE, POLICY_PROPERTIES,
@@ -46,21 +43,23 @@ class Policy(_resource.HookResource):
         ),
     }
 
-    def handle_create(self):
-        policy = self.client().create_policy(
-            name=self.physical_resource_name(),
-            spec=self.client_plugin().generate_spec(
-                self.properties[self.TYPE],
-                self.properties[self.POLICY_PROPERTIES]))
-        self.resource_id_set(policy.id)
+    def _make(self, properties):
+        if self._find_or_replace() is None:
+            self.resource_id_set(self.client().create_policy(
+                name=self.physical_resource_name(),
+                spec=_senlin.specification(
+                    properties[self.TYPE],
+                    properties[self.POLICY_PROPERTIES])).id)
 
-    def handle_update(self, json_snippet, tmpl_diff, prop_diff):
-        pass
-
-    def handle_delete(self):
-        if self.resource_id is not None:
-            with self.client_plugin().ignore_not_found:
-                self.client().delete_policy(self.resource_id)
+    def _remove(self):
+        policy = self._find()
+        if policy is not None:
+            try:
+                self.client().delete_policy(policy.id)
+            except _senlin.Conflict:
+                return (_('Policy %s is still on a cluster, which may be '
+                          'busy; "openstack cluster policy detach" takes it '
+                          'off.') % policy.id)
 
 
 def resource_mapping():

@@ -5,12 +5,15 @@
 from heat.common.i18n import _
 from heat.engine import constraints
 from heat.engine import properties
-from heat.engine import support
+from oslo_log import log as logging
 
 from . import _resource
+from . import _senlin
+
+LOG = logging.getLogger(__name__)
 
 
-class Profile(_resource.HookResource):
+class Profile(_resource.SenlinResource):
     """Say what the servers of an OS::Hooks::Cluster are made of.
 
     An update of the type or the properties makes a new profile. The servers
@@ -18,10 +21,7 @@ class Profile(_resource.HookResource):
     of them has gone.
     """
 
-    default_client_name = 'senlin'
-
-    support_status = support.SupportStatus(
-        version='22.0.0', status=support.UNSUPPORTED)
+    entity = 'profile'
 
     PROPERTIES = (
         TYPE, PROFILE_PROPERTIES, METADATA,
@@ -51,22 +51,41 @@ class Profile(_resource.HookResource):
         ),
     }
 
-    def handle_create(self):
-        profile = self.client().create_profile(
-            name=self.physical_resource_name(),
-            spec=self.client_plugin().generate_spec(
-                self.properties[self.TYPE],
-                self.properties[self.PROFILE_PROPERTIES]),
-            metadata=self.properties[self.METADATA])
-        self.resource_id_set(profile.id)
+    def _make(self, properties):
+        profile = self._find_or_replace()
+        if profile is None:
+            self.resource_id_set(self.client().create_profile(
+                name=self.physical_resource_name(),
+                spec=_senlin.specification(
+                    properties[self.TYPE],
+                    properties[self.PROFILE_PROPERTIES]),
+                metadata=properties[self.METADATA]).id)
+        elif profile.metadata != properties[self.METADATA]:
+            _senlin.set_profile_metadata(self.client(), profile.id,
+                                         properties[self.METADATA])
 
-    def handle_update(self, json_snippet, tmpl_diff, prop_diff):
-        pass
+    def _remove(self):
+        profile = self._find()
+        if profile is None or self._is_deleted(profile):
+            return None
+        if (self.stack.action == self.stack.DELETE and
+                _senlin.is_profile_of_cluster(self.client(), profile.id)):
+            return (_('Profile %s is still the one of a cluster; delete the '
+                      'cluster, or give it another profile.') % profile.id)
+        # The mark first: a cluster looks for it when its last node has gone,
+        # and should that be now, the second try succeeds.
+        _senlin.leave_profile(self.client(), profile, self.stack.id)
+        if not self._is_deleted(profile):
+            LOG.info('%(name)s: profile %(profile)s is left to the servers '
+                     'that were made from it',
+                     {'name': self.name, 'profile': profile.id})
 
-    def handle_delete(self):
-        if self.resource_id is not None:
-            with self.client_plugin().ignore_not_found:
-                self.client().delete_profile(self.resource_id)
+    def _is_deleted(self, profile):
+        try:
+            self.client().delete_profile(profile.id)
+        except _senlin.Conflict:
+            return False
+        return True
 
 
 def resource_mapping():

@@ -68,6 +68,7 @@ class Senlin(fixtures.Fixture):
 
     def __init__(self, journal):
         self.journal = journal
+        self.profiles = {}
         self.policies = {}
         self.clusters = {}
         self.nodes = {}
@@ -77,6 +78,8 @@ class Senlin(fixtures.Fixture):
         self.guests_answer = True
         # An action that holds the lock of a cluster.
         self.locks = {}
+        # Why no server can be built, if none can.
+        self.broken = None
         # What the next actions of a kind end with, instead of success.
         self.outcomes = {}
         # Raised by the transport, or the status of every answer; or an
@@ -84,8 +87,12 @@ class Senlin(fixtures.Fixture):
         self.down = None
         # Whether Keystone's catalogue knows it.
         self.in_catalogue = True
+        # How the creation of a profile or a policy is answered.
+        self.refusals = {}
         # What it was asked for, in that order.
         self.requests = []
+        # Clusters that were deleted while something else held their lock.
+        self.cut = []
         # Clusters that had members when their last binding went.
         self.unguarded = []
         # Called with each request, before and after it takes effect; may
@@ -117,17 +124,32 @@ class Senlin(fixtures.Fixture):
             session.Session(auth), name='local', clustering_api_version='1')
         return connection.Connection(config=config).clustering
 
-    def add_cluster(self, size=2, timeout=3600, min_size=0):
+    def add_cluster(self, size=2, timeout=3600, min_size=0, **values):
         cluster_id = _uuid()
-        self.clusters[cluster_id] = {
+        self.clusters[cluster_id] = dict({
             'id': cluster_id, 'name': 'web', 'timeout': timeout,
-            'desired_capacity': size, 'min_size': min_size}
+            'desired_capacity': size, 'min_size': min_size, 'max_size': -1,
+            'metadata': {}, 'profile_id': None, 'status': 'ACTIVE',
+            'status_reason': 'all is well'}, **values)
         for _i in range(size):
-            node_id = _uuid()
-            self.nodes[node_id] = {
-                'id': node_id, 'name': 'node-%s' % node_id[:8],
-                'cluster_id': cluster_id, 'physical_id': _uuid()}
+            self.add_node(cluster_id)
         return cluster_id
+
+    def add_node(self, cluster_id, status='ACTIVE', reason=None):
+        node_id = _uuid()
+        self.nodes[node_id] = {
+            'id': node_id, 'name': 'node-%s' % node_id[:8],
+            'cluster_id': cluster_id, 'physical_id': _uuid(),
+            'status': status, 'status_reason': reason,
+            'profile_id': self.clusters[cluster_id]['profile_id']}
+        return node_id
+
+    def add_profile(self, name='other', metadata=None, spec=None):
+        profile_id = _uuid()
+        self.profiles[profile_id] = {
+            'id': profile_id, 'name': name, 'spec': spec,
+            'metadata': metadata or {}}
+        return profile_id
 
     def remove_cluster(self, cluster_id):
         del self.clusters[cluster_id]
@@ -260,6 +282,41 @@ class Senlin(fixtures.Fixture):
             self.journal.answered()
         return answer
 
+    def _get_profiles(self, request, context, query, profile_id=None):
+        if profile_id is None:
+            return {'profiles': [
+                p for p in self.profiles.values()
+                if query.get('name', p['name']) == p['name']]}
+        return self._one('profile', self.profiles, profile_id, context)
+
+    def _post_profiles(self, request, context, query):
+        profile = request.json()['profile']
+        refusal = self.refusals.pop('profile', None)
+        if refusal:
+            return self._error(context, *refusal)
+        self.journal.append('create profile')
+        context.status_code = 201
+        return {'profile': self.profiles[self.add_profile(**profile)]}
+
+    def _patch_profiles(self, request, context, query, profile_id):
+        self.journal.append('update profile')
+        profile = self.profiles[profile_id]
+        metadata = request.json()['profile']['metadata']
+        if metadata == profile['metadata']:
+            return self._error(context, 400, 'No property needs an update.')
+        profile['metadata'] = metadata
+        return {'profile': profile}
+
+    def _delete_profiles(self, request, context, query, profile_id):
+        if profile_id not in self.profiles:
+            return self._error(context, 404, 'no profile')
+        if any(user['profile_id'] == profile_id for user in
+               [*self.clusters.values(), *self.nodes.values()]):
+            return self._error(context, 409, 'still referenced')
+        self.journal.append('delete profile')
+        del self.profiles[profile_id]
+        context.status_code = 204
+
     def _get_policies(self, request, context, query, policy_id=None):
         if policy_id is None:
             # In no order that a client could rely on.
@@ -269,6 +326,9 @@ class Senlin(fixtures.Fixture):
 
     def _post_policies(self, request, context, query):
         policy = request.json()['policy']
+        refusal = self.refusals.pop('policy', None)
+        if refusal:
+            return self._error(context, *refusal)
         spec = policy['spec']
         self.journal.append('create policy')
         policy_id = self.add_policy(
@@ -290,11 +350,74 @@ class Senlin(fixtures.Fixture):
         for identity, cluster in self.clusters.items():
             cluster['nodes'] = self.nodes_of(identity)
         if cluster_id is None:
-            return {'clusters': list(self.clusters.values())}
+            return {'clusters': [
+                c for c in self.clusters.values()
+                if query.get('name', c['name']) == c['name']]}
         for cluster in self.clusters.values():
             if cluster['name'] == cluster_id:
                 return {'cluster': cluster}
         return self._one('cluster', self.clusters, cluster_id, context)
+
+    def _post_clusters(self, request, context, query):
+        values = request.json()['cluster']
+        refusal = self.refusals.pop('cluster', None)
+        if refusal:
+            return self._error(context, *refusal)
+        assert values['profile_id'] in self.profiles
+        self.journal.append('create cluster')
+        # Zero is none to Senlin, and none is any.
+        cluster_id = self.add_cluster(
+            size=0, **dict(values, status='INIT',
+                           max_size=values['max_size'] or -1))
+        return self._begin(context, 'CLUSTER_CREATE', cluster_id, values)
+
+    def _patch_clusters(self, request, context, query, cluster_id):
+        refusal = self._version_refusal(request, context, '1.6')
+        if refusal:
+            return refusal
+        if self.clusters[cluster_id]['status'] == 'ERROR':
+            return self._error(context, 409, 'not supported')
+        if self._is_locked(cluster_id):
+            self.work()
+            return self._error(context, 409, 'already locked')
+        values = request.json()['cluster']
+        # Without it, Senlin rebuilds the servers.
+        assert values.pop('profile_only') is True
+        if all(self.clusters[cluster_id][key] == value
+               for key, value in values.items()):
+            return self._error(context, 400, 'No property needs an update.')
+        self.journal.append('update cluster')
+        return self._begin(context, 'CLUSTER_UPDATE', cluster_id, values)
+
+    def _delete_clusters(self, request, context, query, cluster_id):
+        if cluster_id not in self.clusters:
+            return self._error(context, 404, 'no cluster')
+        if self.clusters[cluster_id]['status'] == 'DELETING':
+            return self._error(context, 409, 'DELETING')
+        if self._is_locked(cluster_id):
+            self.cut.append(cluster_id)
+        self.journal.append('delete cluster')
+        return self._begin(context, 'CLUSTER_DELETE', cluster_id, {})
+
+    def _begin(self, context, kind, cluster_id, inputs):
+        action_id = self.add_action(kind, cluster_id, inputs=inputs)
+        context.status_code = 202
+        context.headers['Location'] = '%s/v1/actions/%s' % (ENDPOINT,
+                                                            action_id)
+        return {'cluster': self.clusters[cluster_id]}
+
+    def _get_clusters_attrs(self, request, context, query, cluster_id, path):
+        refusal = self._version_refusal(request, context, '1.2')
+        if refusal:
+            return refusal
+        if cluster_id not in self.clusters:
+            return self._error(context, 404, 'no cluster')
+        if '$' in path:
+            return self._error(context, 400, 'Invalid attribute path')
+        return {'cluster_attributes': [
+            {'id': node, 'value': self.nodes[node][path]}
+            for node in self.nodes_of(cluster_id)
+            if path in self.nodes[node]]}
 
     def _get_clusters_policies(self, request, context, query, cluster_id):
         if cluster_id not in self.clusters:
@@ -303,13 +426,22 @@ class Senlin(fixtures.Fixture):
 
     def _get_nodes(self, request, context, query, node_id=None):
         if node_id is None:
-            return {'nodes': list(self.nodes.values())}
+            return {'nodes': [
+                node for node in self.nodes.values()
+                if all(node[key] == query.get(key, node[key])
+                       for key in ('cluster_id', 'status'))]}
         return self._one('node', self.nodes, node_id, context)
 
     def _get_actions(self, request, context, query, action_id=None):
         if action_id is None:
-            return {'actions': [a for a in self.actions.values()
-                                if a['status'] == query.get('status')]}
+            filters = parse.parse_qs(parse.urlparse(request.url).query)
+            found = [a for a in self.actions.values()
+                     if all(a[key] in filters.get(key, [a[key]])
+                            for key in ('action', 'status', 'target'))]
+            # Let it go on for who waits for it.
+            if 'target' in filters:
+                self.work()
+            return {'actions': found}
         if action_id in self.actions:
             self._work(action_id)
         return self._one('action', self.actions, action_id, context)
@@ -367,13 +499,17 @@ class Senlin(fixtures.Fixture):
                    for b in self.bindings_of(cluster_id)):
             return 'The policy is not attached to the specified cluster.'
 
-    def _refuse_resize(self, cluster_id, adjustment_type, number, strict,
-                       min_size=None):
+    def _refuse_resize(self, cluster_id, strict, adjustment_type=None,
+                       number=None, min_size=None, max_size=None):
+        if adjustment_type is None:
+            return
         wanted = number
         if adjustment_type == 'CHANGE_IN_CAPACITY':
             wanted += len(self.nodes_of(cluster_id))
         if min_size is not None and wanted < min_size:
             return 'The target capacity is less than the specified min_size.'
+        if max_size is not None and -1 != max_size < wanted:
+            return 'The target capacity is greater than the max_size.'
         if strict and min_size is None and (
                 wanted < self.clusters[cluster_id]['min_size']):
             return "The target capacity is less than the cluster's min_size."
@@ -440,15 +576,57 @@ class Senlin(fixtures.Fixture):
         self._note_unguarded(cluster_id)
         return _DONE
 
+    def _work_cluster_create(self, action):
+        return self._grow(action['target'],
+                          action['inputs']['desired_capacity'])
+
+    def _work_cluster_update(self, action):
+        self.clusters[action['target']].update(action['inputs'])
+        return _DONE
+
+    def _work_cluster_delete(self, action):
+        for node in self.nodes_of(action['target']):
+            del self.nodes[node]
+        self.remove_cluster(action['target'])
+        return _DONE
+
     def _work_cluster_resize(self, action):
         inputs = action['inputs']
-        members = len(self.nodes_of(action['target']))
-        wanted = inputs['number']
-        if inputs['adjustment_type'] == 'CHANGE_IN_CAPACITY':
+        cluster = self.clusters[action['target']]
+        members = len(self.nodes_of(cluster['id']))
+        wanted = inputs.get('number', members)
+        if inputs.get('adjustment_type') == 'CHANGE_IN_CAPACITY':
             wanted += members
-        if inputs.get('min_size') is not None:
-            self.clusters[action['target']]['min_size'] = inputs['min_size']
+        for bound in ('min_size', 'max_size'):
+            if inputs.get(bound) is not None:
+                cluster[bound] = inputs[bound]
+        if not inputs['strict'] and 'number' not in inputs:
+            wanted = max(wanted, cluster['min_size'])
+            if cluster['max_size'] >= 0:
+                wanted = min(wanted, cluster['max_size'])
+        if action['status'] == 'READY' and wanted > members:
+            return self._grow(cluster['id'], wanted)
         return self._drain(action, members - wanted)
+
+    def _grow(self, cluster_id, wanted):
+        cluster = self.clusters[cluster_id]
+        cluster['desired_capacity'] = wanted
+        for _i in range(wanted - len(self.nodes_of(cluster_id))):
+            self.add_node(cluster_id, 'ERROR' if self.broken else 'ACTIVE',
+                          self.broken)
+        self._evaluate(cluster_id)
+        if self.broken:
+            return 'FAILED', 'Failed in creating nodes.'
+        return _DONE
+
+    def _evaluate(self, cluster_id):
+        cluster = self.clusters[cluster_id]
+        active = sum(self.nodes[node]['status'] == 'ACTIVE'
+                     for node in self.nodes_of(cluster_id))
+        cluster['status'] = (
+            'ERROR' if active < cluster['min_size'] else
+            'WARNING' if active < cluster['desired_capacity'] else 'ACTIVE')
+        cluster['status_reason'] = 'there are %d active nodes' % active
 
     def _work_cluster_scale_in(self, action):
         return self._drain(action, action['inputs']['count'], action['kind'])
@@ -463,7 +641,10 @@ class Senlin(fixtures.Fixture):
             action['depends_on'] = [self.add_action(kind, node, WAITING)
                                     for node in nodes[:count]]
             action['status'] = 'WAITING'
-        return _NOT_YET if action['depends_on'] else _DONE
+        if action['depends_on']:
+            return _NOT_YET
+        self._evaluate(cluster_id)
+        return _DONE
 
     def _note_unguarded(self, cluster_id):
         if self.nodes_of(cluster_id) and not self.bindings_of(cluster_id):
