@@ -118,11 +118,11 @@ class Node:
 
     def render(self, width, height):
         parts = []
-        if 'component' in self.marks and not self.inner:
+        if 'component' in self.marks:
             parts.append(rect(5, 5, width, height, 'box'))
         edge = 'box' + (' dashed' if 'alias' in self.marks else '') + (
             ' dotted' if 'condition' in self.marks else '')
-        if self.inner:
+        if 'opened' in self.marks:
             edge += ' inner'
         parts += [rect(0, 0, width, height, edge.strip()),
                   f'<path class="{self.service}" d="M0 8a8 8 0 0 1 8-8v'
@@ -167,7 +167,7 @@ class Scene:
         inner = None
         if nested:
             service = 'component'
-            marks.add('component')
+            marks.add('opened' if opens_nested else 'component')
             kind = nested.removeprefix('templates/')
             if opens_nested:
                 scene = Scene(self.templates[nested], self.templates,
@@ -277,6 +277,7 @@ class Legend:
     MEANINGS = {
         'arrow': 'created along the arrows, deleted against them',
         'component': 'template of its own',
+        'opened': 'template of its own, opened',
         'alias': 'chosen by an environment',
         'condition': 'only under a condition',
         'order': 'order without a reference',
@@ -318,8 +319,8 @@ class Legend:
             return [f'<path class="arrow{extra}" d="M0 10H24"/>']
         if mark == 'component':
             return [rect(3, 5, 20, 12, 'box', 3), rect(0, 2, 20, 12, 'box', 3)]
-        edge = 'dashed' if mark == 'alias' else 'dotted'
-        return [rect(0, 3, 22, 13, f'box {edge}', 3)]
+        edge = {'alias': 'dashed', 'condition': 'dotted', 'opened': 'inner'}
+        return [rect(0, 3, 22, 13, f'box {edge[mark]}', 3)]
 
 
 # Where arrows begin, end and are labelled.
