@@ -339,7 +339,7 @@ class Stack:
         """Return {server: token} of the drains that wait now."""
         hook = self.resource('hook')
         return {entry['server']: entry['lifecycle_action_token']
-                for entry in hook.attributes['pending'] or ()}
+                for entry in hook.attributes.get('pending') or ()}
 
     def wait_for_drains(self, number):
         """Return {server: token} once so many drains wait."""

@@ -232,7 +232,7 @@ def _parts(*parts):
     # Other characters than ASCII come as base64.
     (_parts(('#!/bin/sh\necho \u00e9', 'x-shellscript')),
      ['#!/bin/sh\necho \u00e9'.encode()]),
-])
+], ids=['script', 'nothing', 'cloud-config', 'parts', 'base64'])
 def test_guest_runs_what_cloud_init_would_run(user_data, scripts):
     """A template would work here and not on a cloud, or the reverse."""
     assert scripts == [s for _name, s in init.shell_scripts(user_data)]
