@@ -88,10 +88,10 @@ class Cluster(_resource.ClusterActions, _resource.SenlinResource):
         TIMEOUT: properties.Schema(
             properties.Schema.INTEGER,
             _('Seconds that an action of the cluster may take, drains '
-              'included. Left out, Senlin has a default, of one hour as a '
-              'rule.'),
+              'included. Left out or zero, a new cluster gets the default of '
+              'Senlin, one hour as a rule, and an update changes nothing.'),
             update_allowed=True,
-            constraints=[constraints.Range(min=1)],
+            constraints=[constraints.Range(min=0)],
         ),
         POLICIES: properties.Schema(
             properties.Schema.LIST,
@@ -273,7 +273,7 @@ class Cluster(_resource.ClusterActions, _resource.SenlinResource):
             'desired_capacity': capacity,
             'metadata': properties[self.METADATA],
         }
-        if properties[self.TIMEOUT] is not None:
+        if properties[self.TIMEOUT]:
             values['timeout'] = properties[self.TIMEOUT]
         self.data_set(self._CAPACITY, str(capacity))
         cluster_id, action_id = _senlin.create_cluster(self.client(), **values)
@@ -284,10 +284,8 @@ class Cluster(_resource.ClusterActions, _resource.SenlinResource):
         wanted = {
             'profile_id': self._find_profile(properties),
             'metadata': properties[self.METADATA],
-            'timeout': properties[self.TIMEOUT],
+            'timeout': properties[self.TIMEOUT] or cluster.timeout,
         }
-        if wanted['timeout'] is None:
-            del wanted['timeout']
         values = {key: value for key, value in wanted.items()
                   if value != getattr(cluster, key)}
         if not values:
