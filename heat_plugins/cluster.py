@@ -330,11 +330,22 @@ class Cluster(_resource.ClusterActions, _resource.SenlinResource):
             # Not known before it is done: what asked for another capacity may
             # have failed, and be taken back.
             self.data_delete(self._CAPACITY)
+            broken = self._never_built(cluster)
+            if broken:
+                # They count as members. When a cluster shrinks, Senlin takes
+                # first what has failed.
+                rest = len(cluster.node_ids) - broken
+                return _senlin.resize, min(min_size, rest), self._ANY, rest
             return _senlin.resize, min_size, max_size, desired
         members = len(cluster.node_ids)
         if (min_size, max_size) != (cluster.min_size, cluster.max_size) or (
                 members < min_size or self._ANY != max_size < members):
             return _senlin.resize, min_size, max_size
+
+    def _never_built(self, cluster):
+        """Return how many nodes an attempt that failed has left."""
+        return sum(node.created_at is None for node in
+                   _senlin.failed_nodes(self.client(), cluster.id))
 
     def _remove(self, attempts):
         """Take one step towards no cluster."""

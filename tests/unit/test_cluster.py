@@ -509,6 +509,21 @@ class SizeTest(_ClusterTestCase):
 
         self.assertEqual(4, len(self.members()))
 
+    def test_servers_that_were_never_built_do_not_count(self):
+        """The second update would say that all is well."""
+        self.senlin.broken = 'No valid host was found.'
+        self.update_fails(desired_capacity=4)
+        self.senlin.broken = None
+        served = set(self.members()[:2])
+
+        self.update(self.rsrc, desired_capacity=4)
+
+        self.assertEqual(4, len(self.members()))
+        self.assertEqual({'ACTIVE'}, {
+            self.senlin.nodes[node]['status'] for node in self.members()})
+        self.assertLess(served, set(self.members()))
+        self.assertEqual(4, self.cluster['max_size'])
+
     def test_guest_can_refuse(self):
         """The update would say that it has done what it has not."""
         self.senlin.guests_answer = False
