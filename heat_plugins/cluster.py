@@ -88,10 +88,10 @@ class Cluster(_resource.ClusterActions, _resource.SenlinResource):
         TIMEOUT: properties.Schema(
             properties.Schema.INTEGER,
             _('Seconds that an action of the cluster may take, drains '
-              'included. Left out, Senlin has a default, of one hour as a '
-              'rule.'),
+              'included. Left out or zero, a new cluster gets the default of '
+              'Senlin, one hour as a rule, and an update changes nothing.'),
             update_allowed=True,
-            constraints=[constraints.Range(min=1)],
+            constraints=[constraints.Range(min=0)],
         ),
         POLICIES: properties.Schema(
             properties.Schema.LIST,
@@ -273,7 +273,7 @@ class Cluster(_resource.ClusterActions, _resource.SenlinResource):
             'desired_capacity': capacity,
             'metadata': properties[self.METADATA],
         }
-        if properties[self.TIMEOUT] is not None:
+        if properties[self.TIMEOUT]:
             values['timeout'] = properties[self.TIMEOUT]
         self.data_set(self._CAPACITY, str(capacity))
         cluster_id, action_id = _senlin.create_cluster(self.client(), **values)
@@ -284,10 +284,8 @@ class Cluster(_resource.ClusterActions, _resource.SenlinResource):
         wanted = {
             'profile_id': self._find_profile(properties),
             'metadata': properties[self.METADATA],
-            'timeout': properties[self.TIMEOUT],
+            'timeout': properties[self.TIMEOUT] or cluster.timeout,
         }
-        if wanted['timeout'] is None:
-            del wanted['timeout']
         values = {key: value for key, value in wanted.items()
                   if value != getattr(cluster, key)}
         if not values:
@@ -332,11 +330,22 @@ class Cluster(_resource.ClusterActions, _resource.SenlinResource):
             # Not known before it is done: what asked for another capacity may
             # have failed, and be taken back.
             self.data_delete(self._CAPACITY)
+            broken = self._never_built(cluster)
+            if broken:
+                # They count as members. When a cluster shrinks, Senlin takes
+                # first what has failed.
+                rest = len(cluster.node_ids) - broken
+                return _senlin.resize, min(min_size, rest), self._ANY, rest
             return _senlin.resize, min_size, max_size, desired
         members = len(cluster.node_ids)
         if (min_size, max_size) != (cluster.min_size, cluster.max_size) or (
                 members < min_size or self._ANY != max_size < members):
             return _senlin.resize, min_size, max_size
+
+    def _never_built(self, cluster):
+        """Return how many nodes an attempt that failed has left."""
+        return sum(node.created_at is None for node in
+                   _senlin.failed_nodes(self.client(), cluster.id))
 
     def _remove(self, attempts):
         """Take one step towards no cluster."""

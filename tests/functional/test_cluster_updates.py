@@ -27,6 +27,16 @@ def image(project):
 
 
 @pytest.fixture(scope='module')
+def huge(project):
+    """Name of a flavor that no host has room for."""
+    compute = clients.connect(project.local.cloud, 'sandbox-admin').compute
+    flavor = compute.create_flavor(name='huge-' + uuid.uuid4().hex[:8],
+                                   ram=1, vcpus=1000, disk=0)
+    yield flavor.name
+    compute.delete_flavor(flavor)
+
+
+@pytest.fixture(scope='module')
 def stack(project):
     return project.create_stack(TEMPLATE)
 
@@ -214,6 +224,23 @@ def test_guest_can_refuse_a_smaller_size(stack):
     assert 1 == len(stack.members())
 
 
+def test_update_outlives_a_dead_heat(local, stack):
+    """The drain would go on, and the stack would never hear of its end."""
+    grow(stack)
+    start_update(stack, size=0)
+    pending = stack.wait_for_drains(2)
+
+    local.kill('heat')
+    local.start('heat')
+    start_update(stack, size=0)
+
+    assert pending == stack.pending()
+    let_everybody_go(stack, 2)
+    stack.wait('UPDATE_COMPLETE')
+    assert 0 == len(stack.members()) == stack.cluster().desired_capacity
+    stack.update(size=1)
+
+
 def test_policies_come_and_go(project, stack):
     """A policy would stay on the cluster, or take the hook with it."""
     policy = resource_id(stack, 'policy')
@@ -234,26 +261,53 @@ def test_policies_come_and_go(project, stack):
     assert policy == resource_id(stack, 'policy')
 
 
-def test_server_that_fails_to_build(project):
+def test_heat_without_senlin_types(project):
+    """A stack without a cluster would look healthy."""
+    body = tenant.read(TEMPLATE)
+    body['resources']['profile']['type'] = 'OS::Senlin::Profile'
+
+    stack = project.create_stack(
+        body, wait=False, environments=[tenant.TEMPLATES / 'no_senlin.yaml'])
+    reason = stack.failure('CREATE')
+    stack.start_delete()
+    tenant.wait_for('the stack to be gone', stack.is_gone)
+
+    assert 'cluster: Senlin knows no profile "' in reason
+    assert 'From Heat 23.0.0 on OS::Senlin::Profile reports' in reason
+
+
+def test_server_that_fails_to_build(project, huge):
     """The stack would wait for a server that never comes, or not say why."""
-    compute = clients.connect(project.local.cloud, 'sandbox-admin').compute
     before = profiles(project), project.policies()
-    flavor = compute.create_flavor(name='huge-' + uuid.uuid4().hex[:8],
-                                   ram=1, vcpus=1000, disk=0)
-    try:
-        body = tenant.read(TEMPLATE)
-        body['resources']['profile']['properties']['properties'][
-            'flavor'] = flavor.name
-        stack = project.create_stack(body, wait=False)
-        reason = stack.failure('CREATE')
-        stack.start_delete()
-        tenant.wait_for('the stack to be gone', stack.is_gone)
-    finally:
-        compute.delete_flavor(flavor)
+
+    stack = project.create_stack(TEMPLATE, wait=False, flavor=huge)
+    reason = stack.failure('CREATE')
+    stack.start_delete()
+    tenant.wait_for('the stack to be gone', stack.is_gone)
 
     assert 'cluster: Senlin ended CLUSTER_CREATE of cluster ' in reason
     assert 'No valid host was found' in reason
     assert before == (profiles(project), project.policies())
+
+
+def test_update_repairs_what_failed_to_build(stack, huge):
+    """The cluster would keep servers in ERROR, and take no update."""
+    [server] = stack.members()
+
+    stack.update(wait=False, flavor=huge, min_size=2, size=2)
+    reason = stack.failure('UPDATE')
+    assert 'No valid host was found' in reason
+    assert 'ERROR' == stack.cluster().status
+    stack.update(flavor='tiny')
+
+    cluster = stack.cluster()
+    assert ('ACTIVE', 2, 2) == (cluster.status, cluster.min_size,
+                                cluster.desired_capacity)
+    assert server in stack.members()
+    assert {'ACTIVE'} == {node.status for node in stack.nodes().values()}
+    stack.update(wait=False, min_size=0, size=1)
+    let_everybody_go(stack, 1)
+    stack.wait('UPDATE_COMPLETE')
 
 
 @pytest.mark.parametrize('change, said', [

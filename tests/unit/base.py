@@ -49,6 +49,7 @@ ResourceFailure = exception.ResourceFailure
 StackValidationFailed = exception.StackValidationFailed
 PollDelay = resource.PollDelay
 UpdateReplace = resource.UpdateReplace
+InvalidTemplateAttribute = exception.InvalidTemplateAttribute
 NoActionRequired = resource.NoActionRequired
 
 
@@ -134,7 +135,11 @@ class ServiceTestCase(PluginTestCase):
 
     @staticmethod
     def changed(rsrc, **values):
-        return rsrc.t.freeze(properties=dict(rsrc.t._properties, **values))
+        """The definition with these properties, less those that are None."""
+        properties = dict(rsrc.t._properties, **values)
+        return rsrc.t.freeze(properties={
+            name: value for name, value in properties.items()
+            if value is not None})
 
     def start_task(self, task, *args):
         """Start a life-cycle task of a resource, to take it step by step."""

@@ -141,6 +141,8 @@ class Senlin(fixtures.Fixture):
             'id': node_id, 'name': 'node-%s' % node_id[:8],
             'cluster_id': cluster_id, 'physical_id': _uuid(),
             'status': status, 'status_reason': reason,
+            'created_at': (None if status == 'ERROR' else
+                           '2024-05-01T12:00:00Z'),
             'profile_id': self.clusters[cluster_id]['profile_id']}
         return node_id
 
@@ -621,8 +623,7 @@ class Senlin(fixtures.Fixture):
 
     def _evaluate(self, cluster_id):
         cluster = self.clusters[cluster_id]
-        active = sum(self.nodes[node]['status'] == 'ACTIVE'
-                     for node in self.nodes_of(cluster_id))
+        active = sum(map(self._is_active, self.nodes_of(cluster_id)))
         cluster['status'] = (
             'ERROR' if active < cluster['min_size'] else
             'WARNING' if active < cluster['desired_capacity'] else 'ACTIVE')
@@ -635,16 +636,22 @@ class Senlin(fixtures.Fixture):
         """Drain members through the hook, and say when they have gone."""
         cluster_id = action['target']
         if action['status'] == 'READY':
-            nodes = self.nodes_of(cluster_id)
+            # Those that have failed go first, and nobody is told.
+            nodes = sorted(self.nodes_of(cluster_id), key=self._is_active)
             self.clusters[cluster_id]['desired_capacity'] = len(nodes) - count
             self._note_unguarded(cluster_id)
-            action['depends_on'] = [self.add_action(kind, node, WAITING)
-                                    for node in nodes[:count]]
+            action['depends_on'] = [
+                self.add_action(kind, node, WAITING if self._is_active(node)
+                                else 'READY')
+                for node in nodes[:count]]
             action['status'] = 'WAITING'
         if action['depends_on']:
             return _NOT_YET
         self._evaluate(cluster_id)
         return _DONE
+
+    def _is_active(self, node_id):
+        return self.nodes[node_id]['status'] == 'ACTIVE'
 
     def _note_unguarded(self, cluster_id):
         if self.nodes_of(cluster_id) and not self.bindings_of(cluster_id):

@@ -1,0 +1,806 @@
+# SPDX-License-Identifier: Apache-2.0
+
+import itertools
+
+from tests.unit import base
+
+TEMPLATE = '''
+heat_template_version: wallaby
+resources:
+  cluster:
+    type: OS::Hooks::Cluster
+    properties:
+      profile: %(profile)s
+      min_size: 1
+      max_size: 4
+      desired_capacity: 2
+      timeout: 1800
+      policies: [%(policy)s]
+      metadata: {tag: first}
+'''
+
+SCALING = 'senlin.policy.scaling-1.0'
+LOCKED = ('FAILED', 'Failed in locking cluster.')
+DIED = ('FAILED', 'Engine died when executing this action.')
+
+
+class _ClusterTestCase(base.ServiceTestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.start_over()
+
+    def start_over(self, **values):
+        for table in (self.senlin.profiles, self.senlin.policies,
+                      self.senlin.clusters, self.senlin.nodes,
+                      self.senlin.actions):
+            table.clear()
+        self.senlin.bindings = []
+        self.profile = self.senlin.add_profile()
+        self.policy = self.senlin.add_policy('scaling', SCALING)
+        self.hook = self.senlin.add_hook(timeout=300)
+        stack = self.parse_stack(TEMPLATE % {
+            'profile': self.profile, 'policy': self.policy})
+        self.rsrc = stack['cluster']
+        if values:
+            self.rsrc.t = self.changed(self.rsrc, **values)
+            self.rsrc.reparse()
+        del self.journal[:]
+
+    def create(self):
+        self.run_task(self.rsrc.create)
+
+    def create_guarded(self, **values):
+        """A cluster with a hook on it, as a condition leaves it."""
+        self.start_over(**values)
+        self.create()
+        self.senlin.bind_hook(self.rsrc.resource_id, self.hook)
+        del self.journal[:]
+
+    def create_fails(self):
+        error = self.assertRaises(base.ResourceFailure, self.create)
+        return str(error)
+
+    def update_fails(self, **values):
+        error = self.assertRaises(base.ResourceFailure, self.update,
+                                  self.rsrc, **values)
+        return str(error)
+
+    def delete(self):
+        self.run_task(self.rsrc.delete)
+
+    @property
+    def cluster(self):
+        cluster, = self.senlin.clusters.values()
+        return cluster
+
+    def members(self):
+        return self.senlin.nodes_of(self.rsrc.resource_id)
+
+    def policies(self):
+        return [b['policy_id'] for b in
+                self.senlin.bindings_of(self.rsrc.resource_id)]
+
+    def hook_policy(self):
+        policy, = self.senlin.policies_of(self.hook)
+        return policy['id']
+
+    def resizes(self):
+        return [a['inputs'] for a in self.senlin.actions.values()
+                if a['action'] == 'CLUSTER_RESIZE']
+
+
+class CreateTest(_ClusterTestCase):
+
+    def test_created_as_the_template_says(self):
+        """The stack would get another cluster."""
+        self.create()
+
+        self.assertEqual(
+            {'profile_id': self.profile, 'min_size': 1, 'max_size': 4,
+             'desired_capacity': 2, 'timeout': 1800,
+             'metadata': {'tag': 'first'}},
+            {key: self.cluster[key] for key in (
+                'profile_id', 'min_size', 'max_size', 'desired_capacity',
+                'timeout', 'metadata')})
+        self.assertEqual(2, len(self.members()))
+        self.assertEqual([self.policy], self.policies())
+        self.assertEqual(self.cluster['id'], self.rsrc.FnGetRefId())
+        self.assertEqual(['create cluster', 'policy_attach'], self.journal)
+
+    def test_smallest_number_is_what_it_starts_with(self):
+        """A cluster without a capacity would be refused."""
+        self.start_over(desired_capacity=None, min_size=3)
+
+        self.create()
+
+        self.assertEqual(3, len(self.members()))
+        self.assertEqual(['create cluster', 'policy_attach'], self.journal)
+
+    def test_no_server_at_all_is_not_any_number(self):
+        """Senlin takes a largest size of zero for none."""
+        self.start_over(desired_capacity=0, min_size=0, max_size=0)
+
+        self.create()
+
+        self.assertEqual(0, self.cluster['max_size'])
+
+    def test_names_will_do(self):
+        """A template would have to look up IDs."""
+        self.start_over(policies=['scaling'])
+        by_name = self.senlin.policies
+        by_name['scaling'] = by_name[self.policy]
+
+        self.create()
+        self.update(self.rsrc)
+
+        self.assertEqual([self.policy], self.policies())
+        self.assertEqual(1, self.journal.count('policy_attach'))
+
+    def test_server_that_fails_is_told(self):
+        """The stack would wait, or say that a node has failed, not why."""
+        self.senlin.broken = 'No valid host was found.'
+
+        message = self.create_fails()
+
+        self.assertIn('Senlin ended CLUSTER_CREATE of cluster %s as FAILED: '
+                      'Failed in creating nodes No valid host was found. See'
+                      % self.cluster['id'], message)
+
+    def test_cluster_that_failed_is_replaced(self):
+        """Its broken nodes would count as members for ever."""
+        self.senlin.broken = 'No valid host was found.'
+        self.create_fails()
+
+        self.assertRaises(base.UpdateReplace, self.update, self.rsrc)
+
+    def test_creation_is_not_tried_again(self):
+        """A cluster with half of its servers would look well."""
+        self.senlin.outcomes['CLUSTER_CREATE'] = [DIED]
+
+        self.assertIn('CLUSTER_CREATE', self.create_fails())
+
+    def test_refusal_by_senlin_is_told(self):
+        """The stack would end with the words of an HTTP client."""
+        self.senlin.refusals['cluster'] = 403, 'quota exceeded'
+
+        self.assertIn('cluster: Senlin refuses the cluster: quota exceeded. '
+                      'Correct', self.create_fails())
+
+    def test_profile_and_policy_that_are_none(self):
+        """Newer Heat gives a made-up ID for what it has not created."""
+        self.start_over(profile='made-up')
+        self.assertIn('cluster: Senlin knows no profile "made-up". From Heat '
+                      '23.0.0 on', self.create_fails())
+        self.assertEqual([], self.journal)
+
+        self.start_over(policies=['made-up'])
+        self.assertIn('cluster: Senlin knows no policy "made-up"; give an',
+                      self.create_fails())
+
+    def test_answer_that_is_lost(self):
+        """Two clusters would be made, and one of them never deleted."""
+        answers = itertools.chain([503], itertools.repeat(None))
+        self.senlin.after = lambda request: (
+            next(answers) if request.method == 'POST' else None)
+
+        self.create()
+
+        self.assertEqual(['create cluster', 'policy_attach'], self.journal)
+        self.assertEqual(2, len(self.members()))
+
+    def test_lost_race_for_the_lock_is_run_again(self):
+        """Senlin gives up after three tries; we have longer."""
+        self.senlin.outcomes['CLUSTER_ATTACH_POLICY'] = [LOCKED, LOCKED]
+
+        self.create()
+
+        self.assertEqual([self.policy], self.policies())
+        self.assertEqual(3, self.journal.count('policy_attach'))
+
+    def test_engine_dies_anywhere_and_a_deletion_cleans_up(self):
+        """Servers would run for nobody, and cost money."""
+        for hears, changes in itertools.product((True, False), range(1, 3)):
+            self.start_over()
+            self.assertTrue(self.dies(changes - hears, self.create,
+                                      hears_of_the_last=hears))
+
+            self.run_task(self.reload(self.rsrc).delete)
+
+            self.assertEqual({}, self.senlin.clusters)
+            self.assertEqual([], self.senlin.cut)
+
+    def test_wait_has_an_end(self):
+        """The stack would end with "Timed out" and nothing else."""
+        self.senlin.outcomes['CLUSTER_CREATE'] = [('RUNNING', '')] * 99
+        self.rsrc.store()
+        args = self.rsrc.handle_create()
+        self.assertRaises(base.PollDelay, self.rsrc.check_create_complete,
+                          args)
+        self.clock.advance_time_seconds(3600)
+
+        error = self.assertRaises(
+            base.HeatError, self.rsrc.check_create_complete, args)
+
+        self.assertIn('cluster: Cluster %s is still busy (action '
+                      % self.rsrc.resource_id, str(error))
+
+
+class ValidateTest(_ClusterTestCase):
+
+    def refusal(self, **values):
+        self.start_over(**values)
+        error = self.assertRaises(base.StackValidationFailed,
+                                  self.rsrc.validate)
+        return str(error)
+
+    def test_sizes_that_do_not_go_together(self):
+        """Senlin would refuse them when half of the stack is there."""
+        said = ('cluster: "desired_capacity", %d, is not between "min_size", '
+                '%d, and "max_size", %d; give')
+        self.assertIn(said % (2, 3, 4), self.refusal(min_size=3))
+        self.assertIn(said % (5, 1, 4), self.refusal(desired_capacity=5))
+        self.assertIn(said % (9, 9, 4), self.refusal(desired_capacity=None,
+                                                     min_size=9))
+
+    def test_sizes_that_go_together(self):
+        """A template that is right would be refused."""
+        for values in ({'max_size': -1, 'desired_capacity': 9},
+                       {'min_size': 4, 'desired_capacity': None},
+                       {'min_size': 2, 'max_size': 2},
+                       {'min_size': 0, 'max_size': 0,
+                        'desired_capacity': 0}):
+            self.start_over(**values)
+            self.rsrc.validate()
+
+
+class UpdateTest(_ClusterTestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.create_guarded()
+
+    def test_nothing_to_do(self):
+        """Each update would take the lock of the cluster."""
+        self.update(self.rsrc)
+
+        self.assertEqual([], self.journal)
+
+    def test_profile_is_for_the_servers_that_come_later(self):
+        """Senlin would rebuild the running servers."""
+        other = self.senlin.add_profile('other')
+
+        # The fake asserts that Senlin is asked for the profile only.
+        self.update(self.rsrc, profile=other, metadata={'tag': 'second'},
+                    timeout=2000)
+
+        self.assertEqual(other, self.cluster['profile_id'])
+        self.assertEqual({'tag': 'second'}, self.cluster['metadata'])
+        self.assertEqual(2000, self.cluster['timeout'])
+        self.assertEqual({self.profile}, {
+            self.senlin.nodes[node]['profile_id'] for node in self.members()})
+        self.assertEqual(['update cluster'], self.journal)
+
+    def test_timeout_that_is_left_out_stays(self):
+        """A drain would be cut by a default that nobody has chosen."""
+        self.update(self.rsrc, timeout=None)
+        # What Heat makes of null.
+        self.update(self.rsrc, timeout=0)
+
+        self.assertEqual(1800, self.cluster['timeout'])
+        self.assertEqual([], self.journal)
+
+    def test_hook_that_takes_longer_than_the_cluster(self):
+        """Senlin would end every drain with the server alive."""
+        message = self.update_fails(timeout=300)
+
+        self.assertIn('cluster: "timeout", 300 seconds, is not above 300 '
+                      'seconds, the timeout of the hook that is on cluster %s'
+                      % self.rsrc.resource_id, message)
+        self.assertEqual([], self.journal)
+        self.update(self.rsrc, timeout=301)
+
+    def test_waits_for_a_drain(self):
+        """The update would cut the drain, or fail on Senlin's lock."""
+        self.senlin.guests_answer = False
+        self.senlin.scale_in(self.rsrc.resource_id)
+        policy = self.senlin.add_policy('other', 'senlin.policy.zone-1.0')
+        update = self.start_task(
+            self.rsrc.update, self.changed(
+                self.rsrc, timeout=2000, max_size=3,
+                policies=[self.policy, policy]))
+
+        self.stand_still(update)
+        self.assertEqual([], self.journal)
+        self.senlin.guests_answer = True
+        update.run_to_completion()
+
+        self.assertEqual(2000, self.cluster['timeout'])
+        self.assertEqual(1, len(self.members()))
+        self.assertIn(policy, self.policies())
+
+    def test_wait_has_an_end(self):
+        """The stack would end with "Timed out" and nothing else."""
+        self.senlin.locks[self.rsrc.resource_id] = 'somebody'
+        args = self.rsrc.handle_update(
+            self.changed(self.rsrc, timeout=2000), None, None)
+        self.clock.advance_time_seconds(3600)
+
+        error = self.assertRaises(
+            base.HeatError, self.rsrc.check_update_complete, args)
+
+        self.assertIn('cluster: Cluster %s is still busy (action of others)'
+                      % self.rsrc.resource_id, str(error))
+
+    def test_lost_race_for_the_lock_is_run_again(self):
+        """A scale-in that comes at the same moment would fail the update."""
+        for kind, values in (('CLUSTER_UPDATE', {'timeout': 2000}),
+                             ('CLUSTER_RESIZE', {'desired_capacity': 3}),
+                             ('CLUSTER_DETACH_POLICY', {'policies': []})):
+            self.create_guarded()
+            self.senlin.outcomes[kind] = [LOCKED, DIED]
+
+            self.update(self.rsrc, **values)
+
+            self.assertEqual(3, len(self.journal))
+
+    def test_failure_is_told(self):
+        """The stack would say that it has done what it has not."""
+        self.senlin.outcomes['CLUSTER_UPDATE'] = [('FAILED', 'no quota')]
+
+        self.assertIn('CLUSTER_UPDATE of cluster %s as FAILED: no quota. See'
+                      % self.rsrc.resource_id,
+                      self.update_fails(timeout=2000))
+
+    def test_cluster_that_was_deleted_by_hand(self):
+        """The stack would look well without a cluster."""
+        self.run_task(self.rsrc.check)
+        self.senlin.remove_cluster(self.rsrc.resource_id)
+
+        error = self.assertRaises(base.ResourceFailure, self.run_task,
+                                  self.rsrc.check)
+
+        self.assertIn('cluster: cluster %s is gone; update the stack'
+                      % self.rsrc.resource_id, str(error))
+        self.assertRaises(base.UpdateReplace, self.update, self.rsrc)
+
+    def test_check_tells_of_a_cluster_in_trouble(self):
+        """The stack would look well with too few servers."""
+        self.cluster.update(status='ERROR', status_reason='too few')
+
+        error = self.assertRaises(base.ResourceFailure, self.run_task,
+                                  self.rsrc.check)
+
+        self.assertIn('cluster: cluster %s is in ERROR: too few; see'
+                      % self.rsrc.resource_id, str(error))
+
+    def test_cluster_in_trouble_gets_a_better_profile(self):
+        """Senlin updates no cluster that has too few servers."""
+        other = self.senlin.add_profile('other')
+        self.senlin.broken = 'wrong image'
+        self.update_fails(min_size=3, desired_capacity=3)
+        self.assertEqual('ERROR', self.cluster['status'])
+        self.senlin.broken = None
+
+        self.update(self.rsrc, min_size=3, desired_capacity=3, profile=other)
+
+        self.assertEqual(other, self.cluster['profile_id'])
+        self.assertEqual(3, self.cluster['min_size'])
+
+    def test_cluster_in_other_trouble(self):
+        """The update would wait for it to end."""
+        self.create_guarded(min_size=0)
+        self.cluster.update(status='ERROR', status_reason='nobody knows')
+
+        self.assertIn('cluster: cluster %s is in ERROR, so Senlin changes '
+                      'nothing: nobody knows. Put' % self.rsrc.resource_id,
+                      self.update_fails(timeout=2000))
+
+    def test_former_profiles_go_when_nothing_uses_them(self):
+        """They would pile up in the project."""
+        marked = {'left_by_stack': 'any'}
+        used = self.senlin.add_profile('used', marked)
+        unused = self.senlin.add_profile('unused', marked)
+        self.senlin.nodes[self.members()[0]]['profile_id'] = used
+
+        self.update(self.rsrc)
+
+        self.assertIn(used, self.senlin.profiles)
+        self.assertNotIn(unused, self.senlin.profiles)
+        self.assertIn(self.profile, self.senlin.profiles)
+
+    def test_engine_dies_anywhere_and_an_update_carries_on(self):
+        """The cluster would be neither as before nor as it should be."""
+        self.start_over()
+        for hears, changes in itertools.product((True, False),
+                                                range(1, 6)):
+            self.create_guarded()
+            profile = self.senlin.add_profile('other')
+            policy = self.senlin.add_policy('other', SCALING)
+            values = {'profile': profile, 'policies': [policy],
+                      'min_size': 0, 'desired_capacity': 3}
+            died = self.dies(changes - hears, self.update, self.rsrc,
+                             hears_of_the_last=hears, **values)
+            self.assertEqual(changes < 5, died)
+
+            again = self.reload(self.rsrc)
+            self.update(again, **values)
+
+            self.assertEqual(profile, self.cluster['profile_id'])
+            self.assertEqual({self.hook_policy(), policy},
+                             set(self.policies()))
+            self.assertEqual(3, len(self.members()))
+            self.assertEqual(0, self.cluster['min_size'])
+
+
+class SizeTest(_ClusterTestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.create_guarded()
+
+    def test_smaller_size_drains(self):
+        """An update would cut what a scale-in does not."""
+        self.senlin.guests_answer = False
+        update = self.start_task(self.rsrc.update, self.changed(
+            self.rsrc, desired_capacity=1))
+
+        self.stand_still(update)
+        self.assertEqual(2, len(self.members()))
+        self.senlin.guests_answer = True
+        update.run_to_completion()
+
+        self.assertEqual(1, len(self.members()))
+
+    def test_other_updates_leave_the_number_to_the_alarms(self):
+        """Each update would undo what the load has asked for."""
+        self.senlin.add_node(self.rsrc.resource_id)
+        self.cluster['desired_capacity'] = 3
+
+        self.update(self.rsrc, min_size=2)
+
+        self.assertEqual(3, len(self.members()))
+        self.assertEqual(2, self.cluster['min_size'])
+
+    def test_bounds_move_the_number(self):
+        """A bound would be written down and not kept."""
+        self.create_guarded(desired_capacity=None)
+
+        self.update(self.rsrc, desired_capacity=None, min_size=3)
+        self.assertEqual(3, len(self.members()))
+        self.update(self.rsrc, desired_capacity=None, min_size=0, max_size=2)
+
+        self.assertEqual(2, len(self.members()))
+        # Senlin counts once it has the lock.
+        self.assertEqual([None, None],
+                         [r.get('number') for r in self.resizes()])
+
+    def test_number_that_is_asked_for_after_a_while(self):
+        """A capacity that comes back into the template would do nothing."""
+        self.update(self.rsrc, desired_capacity=None)
+        self.assertEqual([], self.journal)
+        self.senlin.add_node(self.rsrc.resource_id)
+
+        self.update(self.rsrc, desired_capacity=2)
+
+        self.assertEqual(2, len(self.members()))
+
+    def test_failed_size_is_taken_back(self):
+        """A rollback would leave the size that could not be reached."""
+        before = self.rsrc.t
+        self.senlin.broken = 'No valid host was found.'
+
+        message = self.update_fails(desired_capacity=4)
+        self.senlin.broken = None
+        # What the template has said all the time.
+        self.rsrc.t = before
+        self.update(self.rsrc)
+
+        self.assertIn('No valid host was found', message)
+        self.assertEqual(2, len(self.members()))
+
+    def test_failed_size_is_asked_for_again(self):
+        """The second update would say that all is well."""
+        self.senlin.outcomes['CLUSTER_RESIZE'] = [('FAILED', 'no quota')]
+
+        self.assertIn('FAILED: no quota', self.update_fails(
+            desired_capacity=4))
+        self.update(self.rsrc, desired_capacity=4)
+
+        self.assertEqual(4, len(self.members()))
+
+    def test_servers_that_were_never_built_do_not_count(self):
+        """The second update would say that all is well."""
+        self.senlin.broken = 'No valid host was found.'
+        self.update_fails(desired_capacity=4)
+        self.senlin.broken = None
+        served = set(self.members()[:2])
+
+        self.update(self.rsrc, desired_capacity=4)
+
+        self.assertEqual(4, len(self.members()))
+        self.assertEqual({'ACTIVE'}, {
+            self.senlin.nodes[node]['status'] for node in self.members()})
+        self.assertLess(served, set(self.members()))
+        self.assertEqual(4, self.cluster['max_size'])
+
+    def test_guest_can_refuse(self):
+        """The update would say that it has done what it has not."""
+        self.senlin.guests_answer = False
+        update = self.start_task(self.rsrc.update, self.changed(
+            self.rsrc, desired_capacity=1, min_size=0))
+        self.stand_still(update)
+        drain, = [a['id'] for a in self.senlin.actions.values()
+                  if a['action'] == 'NODE_DELETE']
+        self.senlin.end(drain, 'CANCELLED')
+
+        error = self.assertRaises(base.ResourceFailure,
+                                  update.run_to_completion)
+
+        self.assertIn('as CANCELLED: a guest answered ROLLBACK', str(error))
+        self.assertEqual(2, len(self.members()))
+
+    def test_others_drain_on_when_one_refuses(self):
+        """The update would end in the middle of a drain."""
+        self.senlin.guests_answer = False
+        update = self.start_task(self.rsrc.update, self.changed(
+            self.rsrc, desired_capacity=0, min_size=0))
+        self.stand_still(update)
+        stays, goes = [a['id'] for a in self.senlin.actions.values()
+                       if a['action'] == 'NODE_DELETE']
+        self.senlin.end(stays, 'CANCELLED')
+
+        self.stand_still(update)
+        self.senlin.end(goes)
+        self.assertRaises(base.ResourceFailure, update.run_to_completion)
+
+        self.assertEqual(1, len(self.members()))
+
+    def test_drain_that_senlin_has_lost(self):
+        """Its servers would wait for ever, and stop the next drain."""
+        self.senlin.guests_answer = False
+        update = self.start_task(self.rsrc.update, self.changed(
+            self.rsrc, desired_capacity=1))
+        self.stand_still(update)
+        lost = self.senlin.only_action('NODE_DELETE')
+        self.senlin.end(self.senlin.only_action('CLUSTER_RESIZE'), *DIED)
+        self.senlin.guests_answer = True
+
+        update.run_to_completion()
+
+        self.assertEqual('CANCELLED', self.senlin.status(lost))
+        self.assertEqual(1, len(self.members()))
+
+
+class PoliciesTest(_ClusterTestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.create_guarded()
+
+    def test_hook_is_left_alone(self):
+        """An update would take the hook off, and cut the next scale-in."""
+        self.update(self.rsrc, policies=[])
+
+        self.assertEqual([self.hook_policy()], self.policies())
+        self.assertEqual([], self.senlin.unguarded)
+
+    def test_policy_of_the_same_type_takes_the_place(self):
+        """Senlin would refuse it: a cluster has one policy of a type."""
+        other = self.senlin.add_policy('other', SCALING)
+
+        self.update(self.rsrc, policies=[other])
+
+        self.assertEqual({self.hook_policy(), other}, set(self.policies()))
+        self.assertEqual(['policy_detach', 'policy_attach'], self.journal)
+
+    def test_policy_that_somebody_has_put_there_stays(self):
+        """An update would undo what it does not know."""
+        other = self.senlin.add_policy('other', 'senlin.policy.zone-1.0')
+        self.senlin.bind(self.rsrc.resource_id, other)
+
+        self.update(self.rsrc, policies=[])
+
+        self.assertEqual({self.hook_policy(), other}, set(self.policies()))
+
+    def test_policy_that_somebody_has_taken_off(self):
+        """It would never come back."""
+        self.senlin.bindings = [b for b in self.senlin.bindings
+                                if b['policy_id'] != self.policy]
+
+        error = self.assertRaises(base.ResourceFailure, self.run_task,
+                                  self.rsrc.check)
+        self.update(self.rsrc)
+
+        self.assertIn('has lost the policies %s; update' % self.policy,
+                      str(error))
+        self.assertIn(self.policy, self.policies())
+        self.run_task(self.rsrc.check)
+
+    def test_failed_attachment_is_told_and_taken_back(self):
+        """A rollback would leave what the update has put there."""
+        other = self.senlin.add_policy('other', 'senlin.policy.zone-1.0')
+        another = self.senlin.add_policy('another', SCALING)
+
+        message = self.update_fails(policies=[self.policy, other, another])
+        self.assertIn('Only one instance of policy type', message)
+        self.assertIn(other, self.policies())
+        self.update(self.rsrc, policies=[self.policy])
+
+        self.assertEqual({self.hook_policy(), self.policy},
+                         set(self.policies()))
+
+
+class DeleteTest(_ClusterTestCase):
+
+    def test_goes_with_what_was_left_to_it(self):
+        """Servers and profiles would stay in the project."""
+        self.create()
+        left = self.senlin.add_profile('left', {'left_by_stack': 'any'})
+        self.senlin.nodes[self.members()[0]]['profile_id'] = left
+
+        self.delete()
+
+        self.assertEqual({}, self.senlin.clusters)
+        self.assertEqual({}, self.senlin.nodes)
+        self.assertEqual([self.profile], list(self.senlin.profiles))
+        self.run_task(self.reload(self.rsrc).delete)
+
+    def test_waits_for_a_drain(self):
+        """Senlin takes the lock from the drain, and cuts it."""
+        self.create_guarded()
+        self.senlin.guests_answer = False
+        self.senlin.scale_in(self.rsrc.resource_id)
+        deletion = self.start_task(self.rsrc.delete)
+
+        self.stand_still(deletion)
+        self.assertEqual([], self.journal)
+        self.senlin.guests_answer = True
+        deletion.run_to_completion()
+
+        self.assertEqual([], self.senlin.cut)
+        self.assertEqual({}, self.senlin.clusters)
+
+    def test_waits_for_an_action_of_its_own(self):
+        """An update that was cut short would be cut once more."""
+        self.create_guarded()
+        self.senlin.guests_answer = False
+        update = self.start_task(self.rsrc.update, self.changed(
+            self.rsrc, desired_capacity=1))
+        self.stand_still(update)
+        again = self.reload(self.rsrc)
+        deletion = self.start_task(again.delete)
+
+        self.stand_still(deletion)
+        self.senlin.guests_answer = True
+        deletion.run_to_completion()
+
+        self.assertEqual([], self.senlin.cut)
+        self.assertEqual({}, self.senlin.clusters)
+
+    def test_cluster_that_is_gone_is_fine(self):
+        """The stack could not be deleted any more."""
+        self.create()
+        self.senlin.remove_cluster(self.rsrc.resource_id)
+        self.senlin.nodes.clear()
+
+        self.delete()
+
+    def test_tries_again_and_then_tells(self):
+        """One hiccup of Nova would fail the stack, or none ever would."""
+        self.create()
+        failure = ('FAILED', 'Failed in deleting nodes.')
+        self.senlin.outcomes['CLUSTER_DELETE'] = [failure] * 3
+
+        error = self.assertRaises(base.ResourceFailure, self.delete)
+
+        self.assertIn('Senlin ended CLUSTER_DELETE of cluster %s as FAILED: '
+                      'Failed in deleting nodes. See'
+                      % self.rsrc.resource_id, str(error))
+        self.assertEqual(3, self.journal.count('delete cluster'))
+        self.senlin.outcomes['CLUSTER_DELETE'] = [failure] * 2
+        self.run_task(self.reload(self.rsrc).delete)
+        self.assertEqual({}, self.senlin.clusters)
+
+    def test_deletion_that_senlin_has_not_tried(self):
+        """Restarts of Senlin would count as failures."""
+        self.create()
+        self.senlin.outcomes['CLUSTER_DELETE'] = [DIED] * 5
+
+        self.delete()
+
+        self.assertEqual({}, self.senlin.clusters)
+
+    def test_engine_dies_anywhere_and_a_deletion_carries_on(self):
+        """The stack would stay in DELETE_FAILED."""
+        for hears in (True, False):
+            self.start_over()
+            self.create()
+            del self.journal[:]
+            self.assertTrue(self.dies(1 - hears, self.delete,
+                                      hears_of_the_last=hears))
+
+            self.run_task(self.reload(self.rsrc).delete)
+
+            self.assertEqual({}, self.senlin.clusters)
+            self.assertEqual(['delete cluster'], self.journal)
+
+    def test_wait_has_an_end(self):
+        """The stack would end with "Timed out" and nothing else."""
+        self.create_guarded()
+        self.senlin.guests_answer = False
+        self.senlin.scale_in(self.rsrc.resource_id)
+        args = self.rsrc.handle_delete()
+        self.clock.advance_time_seconds(3600)
+
+        error = self.assertRaises(
+            base.HeatError, self.rsrc.check_delete_complete, args)
+
+        self.assertIn('cluster: Cluster %s is still busy'
+                      % self.rsrc.resource_id, str(error))
+
+    def test_senlin_was_taken_away(self):
+        """The stack could not be deleted any more."""
+        self.create()
+        self.senlin.in_catalogue = False
+
+        self.run_task(self.reload(self.rsrc).delete)
+
+
+class AttributesTest(_ClusterTestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.create_guarded()
+
+    def test_collect(self):
+        """A load balancer, or a script, would not find the servers."""
+        servers = [self.senlin.nodes[node]['physical_id']
+                   for node in self.members()]
+
+        self.assertEqual(servers, self.rsrc.FnGetAtt('collect',
+                                                     'physical_id'))
+        self.assertEqual(servers[1], self.rsrc.FnGetAtt(
+            'collect', 'physical_id', 1))
+
+    def test_collect_leaves_out_what_is_not_there_yet(self):
+        """A list of servers would have holes in it."""
+        self.senlin.nodes[self.members()[0]]['physical_id'] = None
+
+        self.assertEqual(1, len(self.rsrc.FnGetAtt('collect',
+                                                   'physical_id')))
+
+    def test_collect_wants_a_path_that_is_one(self):
+        """The author of the template would not learn what is wrong."""
+        for path in ((), ('$$[',)):
+            error = self.assertRaises(
+                base.InvalidTemplateAttribute, self.rsrc.FnGetAtt,
+                'collect', *path)
+            self.assertIn('(cluster collect', str(error))
+
+    def test_what_senlin_says_now(self):
+        """A template would go by what was true when it was created."""
+        self.senlin.add_node(self.rsrc.resource_id)
+        self.cluster['desired_capacity'] = 3
+
+        self.assertEqual(self.members(), self.rsrc.FnGetAtt('nodes'))
+        self.assertEqual(3, self.rsrc.FnGetAtt('desired_capacity'))
+        self.assertEqual(1, self.rsrc.FnGetAtt('min_size'))
+        self.assertEqual(4, self.rsrc.FnGetAtt('max_size'))
+        self.assertEqual({'tag': 'first'}, self.rsrc.FnGetAtt('metadata'))
+        self.assertEqual(self.cluster['name'], self.rsrc.FnGetAtt('name'))
+        self.assertEqual({self.policy, self.hook_policy()},
+                         set(self.rsrc.FnGetAtt('policies')))
+        self.assertEqual(self.members(), self.rsrc.FnGetAtt('show')['nodes'])
+        self.assertEqual(self.rsrc.FnGetAtt('policies'),
+                         self.rsrc.FnGetAtt('show')['policies'])
+
+    def test_nothing_is_known_of_a_cluster_that_is_not_there(self):
+        """A template would fail on its outputs."""
+        self.senlin.remove_cluster(self.rsrc.resource_id)
+        for attribute in ('nodes', 'policies', 'show'):
+            self.assertIsNone(self.rsrc.FnGetAtt(attribute))
+        self.start_over()
+        for attribute in ('nodes', 'policies'):
+            self.assertIsNone(self.rsrc.FnGetAtt(attribute))
+        self.assertIsNone(self.rsrc.FnGetAtt('collect', 'physical_id'))
