@@ -240,7 +240,7 @@ class Scene:
 
     def _arrows(self, drawing, arrows):
         ports = _ports(drawing)
-        lines, words = [], []
+        lines, words, routes = [], [], []
         for (above, below), attributes in arrows.items():
             path = drawing.paths[above, below]
             points = [(ports[above, path[1], 'out'],
@@ -251,13 +251,14 @@ class Scene:
                            (box.centre, box.y + box.height)]
             points.append((ports[below, path[-2], 'in'],
                            drawing.boxes[below].y - 1))
+            routes.append(points)
             ordered = attributes == ['']
             lines.append(f'<path class="arrow{" order" if ordered else ""}" '
                          f'd="{curve(points)}"/>')
             label = ', '.join(dict.fromkeys(a for a in attributes if a))
             if label:
                 words.append((points, label))
-        return lines + _labels(words, self.ground)
+        return lines + _labels(words, routes, self.ground)
 
     def _checks(self):
         title = 'Refused before anything is made, unless'
@@ -370,30 +371,46 @@ def curve(points):
     return ''.join(path)
 
 
-def _labels(words, ground):
-    """Write each attribute on its arrow, where it covers no other."""
+def _labels(words, routes, ground):
+    """Write each attribute on its arrow, where it covers the least."""
     taken = []
     parts = []
     for points, label in words:
         width = text_width(label, _SMALL_SIZE)
-        # Close to where it is used, on the last piece of the arrow.
-        (x1, y1), (x2, y2) = points[-2:]
-        for part in (0.52, 0.3, 0.72):
-            x = _bezier(x1, x1, x2, x2, part)
-            bend = (y2 - y1) * 0.5
-            y = _bezier(y1, y1 + bend, y2 - bend, y2, part)
-            area = (x - width / 2 - 4, y - 9, x + width / 2 + 4, y + 9)
-            if not any(_overlap(area, other) for other in taken):
-                break
+        others = [place for route in routes if route != points
+                  for place in _along(route)]
+
+        def covers(area):
+            return (100 * sum(_overlap(area, other) for other in taken)
+                    + sum(_overlap(area, (x, y, x, y)) for x, y in others))
+
+        # Close to where it is used, or between other rows that it passes.
+        pieces = list(itertools.pairwise(points))[::-2]
+        areas = [(x - width / 2 - 4, y - 9, x + width / 2 + 4, y + 9)
+                 for x, y in (_bezier(*piece, part) for piece in pieces
+                              for part in (0.52, 0.4, 0.64, 0.3))]
+        area = min(areas, key=covers)
         taken.append(area)
-        parts += [rect(x - width / 2 - 3, y - 9, width + 6, 18, ground, 4),
+        x, y = (area[0] + area[2]) / 2, (area[1] + area[3]) / 2
+        parts += [rect(area[0] + 1, area[1], width + 6, 18, ground, 4),
                   text(x, y + 4, label, 'small', 'middle')]
     return parts
 
 
-def _bezier(a, b, c, d, t):
-    return ((1 - t) ** 3 * a + 3 * (1 - t) ** 2 * t * b
-            + 3 * (1 - t) * t ** 2 * c + t ** 3 * d)
+def _along(route):
+    """Places that an arrow passes."""
+    return [_bezier(start, end, step / 16)
+            for start, end in itertools.pairwise(route) for step in range(17)]
+
+
+def _bezier(start, end, t):
+    """A place between two points of a curve, which bends as curve() does."""
+    (x1, y1), (x2, y2) = start, end
+    bend = (y2 - y1) * 0.5
+    return tuple((1 - t) ** 3 * a + 3 * (1 - t) ** 2 * t * b
+                 + 3 * (1 - t) * t ** 2 * c + t ** 3 * d
+                 for a, b, c, d in ((x1, x1, x2, x2),
+                                    (y1, y1 + bend, y2 - bend, y2)))
 
 
 def _overlap(one, other):

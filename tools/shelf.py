@@ -134,7 +134,9 @@ def environments():
             for path in sorted(REPO.glob('environments/*.yaml'))}
 
 
+@functools.cache
 def parsed(text):
+    """What a file says. It is shared, so nobody changes it."""
     return yaml.safe_load(text) or {}
 
 
