@@ -27,6 +27,9 @@ LOG = logging.getLogger(__name__)
 _LOOK = 0.2
 _STATUS = 1
 
+# Seconds that the answer to a change waits for it.
+_PROMPT = 5
+
 
 class Agent:
     """All load balancers of the cloud.
@@ -42,13 +45,39 @@ class Agent:
         self._served = {}
         # What Octavia was told last: {(kind, ID): status}
         self._told = {}
+        # Numbers of rounds: the last one that somebody waits for, the last
+        # one that was begun, and the last one that was ended.
+        self._asked = self._begun = self._ended = 0
+        self._rounds = threading.Condition()
 
     def start(self):
         threading.Thread(target=self._work, daemon=True).start()
 
+    def prompt(self, application):
+        """Wrap Octavia's API so that a change is answered once it is made.
+
+        Senlin looks right after its request whether the load balancer takes
+        the next one, and then only every 10 seconds. The answer is the same.
+        """
+        def answer(environ, start_response):
+            body = application(environ, start_response)
+            if environ['REQUEST_METHOD'] != 'GET':
+                self._catch_up()
+            return body
+        return answer
+
+    def _catch_up(self):
+        """Wait for the end of the next whole round, or not much longer."""
+        with self._rounds:
+            wanted = self._asked = self._begun + 1
+            self._rounds.notify_all()
+            self._rounds.wait_for(lambda: self._ended >= wanted, _PROMPT)
+
     def _work(self):
         reported = 0
         while True:
+            with self._rounds:
+                self._begun += 1
             try:
                 self._follow()
                 if time.monotonic() - reported > _STATUS:
@@ -58,7 +87,11 @@ class Agent:
                 # PostgreSQL may be away for a while.
                 LOG.exception('Load balancers are not looked after')
                 time.sleep(_STATUS)
-            time.sleep(_LOOK)
+            with self._rounds:
+                self._ended = self._begun
+                self._rounds.notify_all()
+                self._rounds.wait_for(lambda: self._asked > self._begun,
+                                      _LOOK)
 
     def _follow(self):
         """Serve what is new or pending."""

@@ -72,8 +72,7 @@ def wanted(items):
 
 
 def backend_name(listener, pool):
-    """A pool has the timeouts of its listener, so it is there once for each.
-    """
+    """Name a pool behind a listener: it has the timeouts of that one."""
     return '%s:%s' % (pool.id, listener.id)
 
 

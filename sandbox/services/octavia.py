@@ -135,8 +135,9 @@ def main():
     # Not by two first requests at the same time.
     sqlalchemy.orm.configure_mappers()
     options = cfg.CONF.sandbox
-    agent.Agent(options.data, options.run).start()
-    base.serve_wsgi(application, PORT)
+    looked_after = agent.Agent(options.data, options.run)
+    looked_after.start()
+    base.serve_wsgi(looked_after.prompt(application), PORT)
 
 
 if __name__ == '__main__':
