@@ -11,6 +11,7 @@ from sandbox import clients
 from sandbox import cloud
 from sandbox import intervals
 from sandbox.services import gnocchi
+from sandbox.services import octavia
 
 NETWORK = 'private'
 IMAGE = 'guest'
@@ -23,7 +24,7 @@ def catalogue(local_cloud, services):
     admin = clients.connect(local_cloud, 'sandbox-admin')
     identity = admin.identity
     roles = {role.name: role for role in identity.roles()}
-    for name in ('service', 'heat_stack_user'):
+    for name in ('service', 'heat_stack_user', octavia.ROLE):
         if name not in roles:
             roles[name] = identity.create_role(name=name)
     projects = {project.name: project for project in identity.projects()}
@@ -45,8 +46,8 @@ def catalogue(local_cloud, services):
     for service in services:
         if service.has_user and service.endpoints:
             tenant(service.name, 'service', ('admin', 'service'))
-    tenant('demo', 'demo', ('member',))
-    tenant('other', 'other', ('member',))
+    tenant('demo', 'demo', ('member', octavia.ROLE))
+    tenant('other', 'other', ('member', octavia.ROLE))
     _stack_domain(local_cloud, identity, roles['admin'])
 
     known = {service.type: service for service in identity.services()}

@@ -32,7 +32,8 @@ _LANES = 2
 
 # Wheels whose versions decide the schemas and the layout of our files.
 _WHEELS = ('keystone', 'openstack-placement', 'glance', 'neutron', 'nova',
-           'openstack-heat', 'senlin', 'zaqar', 'gnocchi', 'aodh')
+           'openstack-heat', 'senlin', 'zaqar', 'gnocchi', 'aodh',
+           'octavia')
 
 
 class LocalCloud:

@@ -20,6 +20,7 @@ cat >/etc/nginx/conf.d/example.conf <<'END_OF_SITE'
 __SITE__
 END_OF_SITE
 rm -f /etc/nginx/sites-enabled/default
+echo "served by $(hostname)" >/var/www/html/index.html
 
 cat >/etc/lifecycle/drain.d/10-health-check <<'END_OF_HEALTH_CHECK'
 __HEALTH_CHECK__

@@ -8,7 +8,7 @@ import importlib
 # but for the two stores that all others need.
 STORES = ('postgres', 'redis')
 OPENSTACK = ('keystone', 'placement', 'glance', 'neutron', 'nova', 'heat',
-             'senlin', 'zaqar', 'gnocchi', 'metricd', 'aodh')
+             'senlin', 'zaqar', 'gnocchi', 'metricd', 'aodh', 'octavia')
 NAMES = STORES + OPENSTACK
 
 

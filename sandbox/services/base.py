@@ -81,6 +81,19 @@ class Service:
         return str(self.cloud.conf(self.name))
 
 
+def distribution(name, entry_points):
+    """The least files that make a folder on the path a distribution.
+
+    Some services take drivers by the name of an entry point only.
+
+    :returns: {file name: text}, for `Service.files`; the folder is "path".
+    """
+    folder = 'path/%s-0.dist-info/' % name
+    return {folder + 'METADATA':
+            'Metadata-Version: 2.1\nName: %s\nVersion: 0\n' % name,
+            folder + 'entry_points.txt': cloud.ini(entry_points)}
+
+
 def serve_wsgi(application, port, threads=8):
     """Serve a WSGI application on the cloud's address until SIGTERM.
 

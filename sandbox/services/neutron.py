@@ -11,11 +11,6 @@ from sandbox.services import base
 
 PORT = 9696
 
-_ENTRY_POINT = """\
-[neutron.ml2.mechanism_drivers]
-loopback = sandbox.guests.mechanism:LoopbackMechanismDriver
-"""
-
 
 class Service(base.Service):
 
@@ -57,11 +52,10 @@ class Service(base.Service):
                     'extension_drivers': '',
                 },
             }),
-            # ML2 takes drivers by the name of an entry point only; this is
-            # the least that makes a folder on the path a distribution.
-            'path/sandbox_ml2-0.dist-info/METADATA':
-                'Metadata-Version: 2.1\nName: sandbox-ml2\nVersion: 0\n',
-            'path/sandbox_ml2-0.dist-info/entry_points.txt': _ENTRY_POINT,
+            **base.distribution('sandbox_ml2', {
+                'neutron.ml2.mechanism_drivers': {
+                    'loopback': 'sandbox.guests.mechanism:'
+                                'LoopbackMechanismDriver'}}),
         }
 
     def migrations(self):

@@ -50,13 +50,16 @@ State = client.State
 class Download:
     """One download by a slow client; see `client.Session` for the states."""
 
+    port = NGINX_PORT
+    chunk_seconds = CHUNK_SECONDS
+
     def __init__(self, address, content):
         self.address = address
         self.state = State.NEW
         self.received = 0
         self.problem = ''
         self._content = content
-        self._pace = random.uniform(*CHUNK_SECONDS)
+        self._pace = random.uniform(*self.chunk_seconds)
 
     async def run(self):
         writer = None
@@ -101,7 +104,7 @@ class Download:
         connection.setblocking(False)
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, CHUNK)
         await asyncio.get_running_loop().sock_connect(
-            connection, (self.address, NGINX_PORT))
+            connection, (self.address, self.port))
         return await asyncio.open_connection(sock=connection, limit=CHUNK)
 
 
@@ -170,11 +173,7 @@ class Scene:
         self.addresses = self._project.addresses(self._cluster)
         for address in self.addresses.values():
             tenant.wait_for('%s to serve' % address,
-                            lambda: not self.refuses(address))
-
-    def refuses(self, address):
-        with socket.socket() as probe:
-            return probe.connect_ex((address, self._port)) != 0
+                            lambda: not refuses(address, port))
 
     def open(self, visit):
         """Put the servers under load."""
@@ -191,12 +190,18 @@ class Scene:
         """Return the server that takes no connection any more."""
         return tenant.wait_for('the drain', lambda: [
             server for server, address in self.addresses.items()
-            if self.refuses(address)])[0]
+            if refuses(address, self._port)])[0]
 
     def wait_for_deletion(self):
         """Return the server that has gone."""
         return tenant.wait_for('the deletion', lambda: list(
             set(self.addresses) - set(self._project.servers())))[0]
+
+
+def refuses(address, port=NGINX_PORT):
+    """Whether nobody listens there any more."""
+    with socket.socket() as probe:
+        return probe.connect_ex((address, port)) != 0
 
 
 def needs(program):

@@ -35,7 +35,8 @@ _MANUAL = base.REPO / 'environments' / 'manual.yaml'
 _SAMPLES = {'string': 'x', 'number': 1, 'boolean': True, 'json': {},
             'comma_delimited_list': 'x'}
 # What has to fit something else, or has a form that we check ourselves.
-SAMPLES = {'scale_in_threshold': 0, 'webhooks': 'http://x/'}
+SAMPLES = {'scale_in_threshold': 0, 'webhooks': 'http://x/',
+           'health_check_path': '/'}
 
 
 def name(path):
