@@ -11,6 +11,8 @@ from sandbox import cloud
 IDENTITIES = {
     'sandbox': ('demo', 'demo'),
     'sandbox-admin': ('admin', 'admin'),
+    # What measures every server.
+    'sandbox-ceilometer': ('ceilometer', 'service'),
     # Another tenant, for what tenants must not do to each other.
     'sandbox-other': ('other', 'other'),
 }

@@ -10,6 +10,15 @@ minute in production polls every few seconds here. All values are seconds.
 # here keeps one point every 5 s, so looking more often would see nothing new.
 AODH_EVALUATION = 5
 
+# Aodh looks back for one period more than it compares. For the difference of
+# two periods of 5 s that is too little as soon as a measure is late.
+AODH_INGESTION_LAG = 20
+
+# Prometheus asks what it watches once a minute by default, and Nova, what
+# there is to watch, as often.
+PROMETHEUS_SCRAPE = 1
+PROMETHEUS_DISCOVERY = 3
+
 # Gnocchi aggregates new measures once a minute by default; the evaluation
 # above is to find the latest point.
 GNOCCHI_METRIC_PROCESSING = 1

@@ -9,10 +9,14 @@ import importlib
 STORES = ('postgres', 'redis')
 OPENSTACK = ('keystone', 'placement', 'glance', 'neutron', 'nova', 'heat',
              'senlin', 'zaqar', 'gnocchi', 'metricd', 'aodh', 'octavia')
-NAMES = STORES + OPENSTACK
+# What an operator has besides; the cloud is up without them, too.
+OPTIONAL = ('prometheus',)
+NAMES = STORES + OPENSTACK + OPTIONAL
 
 
 def load(local_cloud):
-    """Return {name: Service} of all services."""
-    return {name: importlib.import_module(
+    """Return {name: Service} of all services that this machine has."""
+    found = {name: importlib.import_module(
         'sandbox.services.' + name).Service(local_cloud) for name in NAMES}
+    return {name: service for name, service in found.items()
+            if service.is_available()}

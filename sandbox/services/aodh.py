@@ -8,6 +8,7 @@ from sandbox import cloud
 from sandbox import intervals
 from sandbox.services import base
 from sandbox.services import gnocchi
+from sandbox.services import prometheus
 
 PORT = 8042
 
@@ -23,7 +24,13 @@ class Service(base.Service):
     def files(self):
         return {
             'aodh.conf': cloud.ini({
-                'DEFAULT': {'transport_url': 'fake://'},
+                'DEFAULT': {
+                    'transport_url': 'fake://',
+                    'additional_ingestion_lag': intervals.AODH_INGESTION_LAG,
+                    # Otherwise queries see only what carries the ID of the
+                    # project "service", in which no tenant has anything.
+                    'prometheus_disable_rbac': True,
+                },
                 'api': {'auth_mode': 'keystone',
                         'paste_config': self.cloud.etc / self.name
                         / 'api-paste.ini'},
@@ -42,7 +49,10 @@ class Service(base.Service):
         return [[cloud.script('aodh-dbsync'), '--config-file', self.conf()]]
 
     def environment(self):
-        return {'AODH_CONFIG_FILE': self.conf()}
+        return {'AODH_CONFIG_FILE': self.conf(),
+                # The client that Aodh uses knows of no option in aodh.conf.
+                'PROMETHEUS_HOST': self.cloud.address,
+                'PROMETHEUS_PORT': str(prometheus.PORT)}
 
 
 def main():

@@ -38,6 +38,10 @@ class Service:
     def __init__(self, local_cloud):
         self.cloud = local_cloud
 
+    def is_available(self):
+        """Return whether this machine has what the service is made of."""
+        return True
+
     def files(self):
         """Configuration: {file name: text}, written to its folder."""
         return {}

@@ -284,12 +284,21 @@ class Stack:
         except heat_exceptions.HTTPNotFound:
             return True
 
-    def update(self, wait=True, timeout_mins=None, defaults=None,
-               **parameters):
-        """Update the stack with its template and, maybe, new parameters."""
+    def update(self, wait=True, timeout_mins=None, environments=(),
+               defaults=None, **parameters):
+        """Update the stack with its template and, maybe, new parameters.
+
+        :param environments: paths of files that go on top of the stack's own.
+        :param defaults: parameter_defaults that go on top of all.
+        """
         options = {'timeout_mins': timeout_mins} if timeout_mins else {}
-        if defaults:
-            options['environment'] = {'parameter_defaults': defaults}
+        if environments or defaults:
+            options['files'], environment = (
+                template_utils.process_multiple_environments_and_files(
+                    [str(path) for path in environments]))
+            environment.setdefault('parameter_defaults', {}).update(
+                defaults or {})
+            options['environment'] = environment
         self.project.heat.stacks.update(
             self.id, existing=True, parameters=parameters, **options)
         if wait:

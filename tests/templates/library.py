@@ -28,6 +28,9 @@ SOURCE_INTERFACE = {'server_group', 'scale_out_url', 'scale_in_url',
                     'scale_out_threshold', 'scale_in_threshold',
                     'repeat_actions'}
 
+# What the library itself has to map to it.
+SOURCES = sorted(COMPONENTS.glob('*_alarms.yaml'))
+
 # Maps Hooks::ScalingAlarms for the environments that leave it to others.
 _MANUAL = base.REPO / 'environments' / 'manual.yaml'
 
@@ -35,8 +38,8 @@ _MANUAL = base.REPO / 'environments' / 'manual.yaml'
 _SAMPLES = {'string': 'x', 'number': 1, 'boolean': True, 'json': {},
             'comma_delimited_list': 'x'}
 # What has to fit something else, or has a form that we check ourselves.
-SAMPLES = {'scale_in_threshold': 0, 'webhooks': 'http://x/',
-           'health_check_path': '/'}
+SAMPLES = {'scale_in_threshold': 0, 'metric_scale_in_threshold': 0,
+           'webhooks': 'http://x/', 'health_check_path': '/'}
 
 
 def name(path):
@@ -60,12 +63,18 @@ def load(path):
     return yaml.safe_load(path.read_text())
 
 
+def sample(key, parameter):
+    """A value that a required parameter takes."""
+    return SAMPLES.get(key, _SAMPLES[parameter['type']])
+
+
 @functools.lru_cache
 def _source_parameters():
-    """What sources of a metric require beside their interface."""
-    return {key for path in COMPONENTS.glob('*_alarms.yaml')
+    """A value of all that sources require beside their interface."""
+    return {key: sample(key, parameter)
+            for path in SOURCES
             for key, parameter in load(path)['parameters'].items()
-            if 'default' not in parameter} - SOURCE_INTERFACE
+            if 'default' not in parameter and key not in SOURCE_INTERFACE}
 
 
 def nested(resource):
@@ -112,13 +121,13 @@ class Heat(base.PluginTestCase):
         files.update(env_files)
         # The client has read bytes, and they arrive as text.
         files = jsonutils.loads(jsonutils.dumps(files))
-        for key in _source_parameters():
-            env.setdefault('parameter_defaults', {}).setdefault(key, 'x')
+        for key, value in _source_parameters().items():
+            env.setdefault('parameter_defaults', {}).setdefault(key, value)
         # What is set for another source of the metric does not matter here.
         preset = {key for key in env.get('parameter_defaults', {})
                   if key in tmpl.get('parameters', {})}
         env['parameters'] = {
-            key: SAMPLES.get(key, _SAMPLES[parameter['type']])
+            key: sample(key, parameter)
             for key, parameter in tmpl.get('parameters', {}).items()
             if 'default' not in parameter and key not in preset}
         env['parameters'].update(parameters or {})

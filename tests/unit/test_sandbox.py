@@ -7,6 +7,7 @@ import email.mime.text
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -179,6 +180,15 @@ def test_every_port_is_named_once_and_on_loopback(local):
     text = '\n'.join(text for s in loaded.values()
                      for text in s.files().values())
     assert not re.findall(r'(?:bind_host|listen|my_ip) = (?!127\.77)', text)
+
+
+def test_prometheus_is_left_out_where_it_is_missing(local, monkeypatch):
+    """Who only wants to see a drain would have to install it first."""
+    monkeypatch.setattr(shutil, 'which', lambda program: None)
+    without = services.load(local)
+    monkeypatch.setattr(shutil, 'which', lambda program: '/bin/' + program)
+
+    assert {'prometheus'} == set(services.load(local)) - set(without)
 
 
 def test_secrets_are_made_once_and_kept_from_others(local):
