@@ -164,6 +164,8 @@ def allowed(constraint):
         return f'{span(constraint)} characters'
     if isinstance(constraint, constraints.Range):
         return span(constraint)
+    if isinstance(constraint, constraints.Modulo):
+        return f'multiples of {constraint.step}'
     if isinstance(constraint, constraints.AllowedValues):
         return ', '.join(rst.literal(value) for value in constraint.allowed)
     if isinstance(constraint, constraints.AllowedPattern):

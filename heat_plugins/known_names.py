@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""Constraints for lists of names: each of them has to be known.
+
+Heat's own take one name. A list with a wrong one in it would be refused by
+Nova or Senlin, when half of a stack is there.
+"""
+
+from heat.common.i18n import _
+from heat.engine import constraints
+
+
+class _EachConstraint:
+    """What a constraint of Heat says of one name, for each of a list."""
+
+    # A subclass says which.
+    name = None
+
+    def validate(self, names, context):
+        self._unknown = [name for name in names
+                         if not self._is_known(name, context)]
+        return not self._unknown
+
+    def _is_known(self, name, context):
+        if not name.strip():
+            return False
+        try:
+            constraints.CustomConstraint(self.name).validate(
+                name, context=context)
+        except ValueError:
+            return False
+        return True
+
+    def error(self, _names):
+        return (_('There is no "%s"; correct the name or leave it out.')
+                % '" and no "'.join(self._unknown))
+
+
+class PoliciesConstraint(_EachConstraint):
+    name = 'senlin.policy'
+
+
+class SecurityGroupsConstraint(_EachConstraint):
+    name = 'neutron.security_group'
+
+
+def constraint_mapping():
+    return {
+        'hooks.policies': PoliciesConstraint,
+        'hooks.security_groups': SecurityGroupsConstraint,
+    }

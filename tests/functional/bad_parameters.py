@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""Parameters that no stack of the library is made with, and what is said.
+
+Each row is refused before anything is made. The same table is held against
+Heat's engine without services (tests/templates) and against the local cloud
+(tests/functional): what only a service can know, such as whether there is an
+image of some name, is ``live``.
+"""
+
+import typing
+
+from sandbox import cloud
+
+FRONT_DOOR = cloud.REPO / 'templates' / 'lifecycle_cluster.yaml'
+COMPONENTS = cloud.REPO / 'templates' / 'components'
+GNOCCHI = COMPONENTS / 'gnocchi_alarms.yaml'
+POLICIES = COMPONENTS / 'scaling_policies.yaml'
+USER_DATA = COMPONENTS / 'server_user_data.yaml'
+REQUIREMENT = COMPONENTS / 'requirement.yaml'
+
+# A tab and a line break are taken for a name by no service, and an escape
+# sequence would reach the terminal of whoever lists the stacks.
+CONTROL = 'a\tb\x1b[31m'
+LINES = 'first\nsecond'
+LONG = 'x' * 300
+UNICODE = 'caf\u00e9-\u732b-\U0001f98a'
+
+NOT_A_NUMBER = "could not convert string to float"
+BAD_THRESHOLDS = 'scale_in_threshold_is_below_scale_out_threshold'
+BAD_SIZES = 'desired_capacity_is_between_min_size_and_max_size'
+
+
+class Bad(typing.NamedTuple):
+    """One set of parameters, beside good ones."""
+
+    parameters: dict
+    # What the message names beside the parameter: a requirement, an option.
+    says: str
+    live: bool = False
+    template: object = FRONT_DOOR
+    # The parameter that the message names, if it is no requirement's.
+    named: bool = True
+
+    @property
+    def id(self):
+        """Short, and the same in both runs."""
+        values = ','.join('%s=%.20s' % (name, ascii(value).strip("'"))
+                          for name, value in self.parameters.items())
+        return '%s:%s' % (self.template.stem, values)
+
+
+def _each(parameter, values, says, **options):
+    return [Bad({parameter: value}, says, **options) for value in values]
+
+
+def _whole_number(parameter, least, most, described, template=FRONT_DOOR):
+    """What no count and no duration is."""
+    return [
+        *_each(parameter, [least - 1, most + 1, -7, 10**30, 'inf', '-inf'],
+               described, template=template),
+        *_each(parameter, ['1.5', 'nan', 2.000001], 'whole number',
+               template=template),
+        *_each(parameter, ['', 'five', '5m', '1,000', '0x10', '1 2', UNICODE,
+                           LINES],
+               NOT_A_NUMBER, template=template),
+    ]
+
+
+def _name(parameter, described):
+    """What no service knows by name."""
+    return _each(parameter, ['no-such-thing', LONG, UNICODE, CONTROL, LINES,
+                             ' ', '../../v2', '7e3f' * 8, 'a"b\'c<d>&'],
+                 described, live=True)
+
+
+ROWS = [
+    # Names that only a service knows.
+    *_name('image', 'Must be an image known to Glance.'),
+    *_name('flavor', 'Must be a flavor known to Nova.'),
+    *_name('network', 'Must be a network known to Neutron.'),
+    *_name('key_name', 'Must be empty or a key pair known to Nova.'),
+    *_name('security_groups', 'Must be security groups known to Neutron.'),
+    *_each('security_groups', ['default,no-such-group', 'default,,default'],
+           'Must be security groups known to Neutron.', live=True),
+    *_name('policies', 'Must be policies known to Senlin.'),
+    *_each('image', [''], 'Must be an image known to Glance.', live=True),
+    *_each('flavor', [''], 'Must be a flavor known to Nova.', live=True),
+    *_each('network', [''], 'Must be a network known to Neutron.', live=True),
+
+    # Sizes.
+    *_whole_number('max_size', 1, 1000, 'Must be between 1 and 1000.'),
+    *_whole_number('min_size', 0, 1000, 'Must be between 0 and 1000.'),
+    *_whole_number('desired_capacity', 0, 1000,
+                   'Must be between 0 and 1000.'),
+    *[Bad({'min_size': least, 'desired_capacity': first, 'max_size': most},
+          BAD_SIZES, named=False)
+      for least, first, most in [(3, 3, 2), (1, 0, 3), (1, 4, 3), (4, 2, 3),
+                                 (0, 1000, 999), (1000, 1000, 1)]],
+
+    # Draining.
+    *_whole_number('drain_timeout', 1, 86400,
+                   'Must be between one second and one day.'),
+    # The stacks of both runs have ten minutes.
+    *_each('drain_timeout', [600, 601, 86400],
+           'the timeout of the stack', named=False),
+    *_each('criteria', ['', 'NEWEST', 'random', 'OLDEST_FIRST ',
+                        'OLDEST_FIRST,RANDOM', LONG, UNICODE, LINES, '0'],
+           'Must be one of the four criteria of Senlin.'),
+
+    # Scaling.
+    *_each('scale_out_threshold', [-1, -0.001, '-inf', 'inf', 10**30],
+           'Must be between 0 and 1000000000000000.'),
+    *_each('scale_in_threshold', [-1, -0.001, '-inf', 'inf', 10**30],
+           'Must be between 0 and 1000000000000000.'),
+    *_each('scale_out_threshold', ['', 'high', '80%', '1,5', UNICODE],
+           NOT_A_NUMBER),
+    *_each('scale_in_threshold', ['', 'low', '20%', '1,5', LINES],
+           NOT_A_NUMBER),
+    *[Bad({'scale_in_threshold': low, 'scale_out_threshold': high},
+          BAD_THRESHOLDS, named=False)
+      for low, high in [(10, 10), (40, 10), (0, 0), (0.3, 0.3),
+                        ('nan', 10), (10, 'nan'), ('nan', 'nan'),
+                        (1, 0.999999), ('1e3', 100)]],
+    *_whole_number('scale_out_step', 1, 100, 'Must be between 1 and 100.'),
+    *_whole_number('scale_in_step', 1, 100, 'Must be between 1 and 100.'),
+    *_whole_number('scale_out_cooldown', 0, 86400,
+                   'Must be between zero and one day.'),
+    *_whole_number('scale_in_cooldown', 0, 86400,
+                   'Must be between zero and one day.'),
+    *_each('repeat_actions', ['', 'maybe', 'tru', '2', 'None', LONG, UNICODE,
+                              LINES],
+           'Unrecognized value'),
+
+    # Applications.
+    *_each('user_data', ['echo hello', ' #!/bin/sh\n', '\n#cloud-config\n',
+                         '\ufeff#!/bin/sh\n', '{"runcmd": []}',
+                         'MIME-Version: 1.0\n\n',
+                         'Content-Type: multipart/mixed; boundary="x"\n\n',
+                         'From nobody\nContent-Type: multipart/mixed\n',
+                         '<powershell>', UNICODE],
+           'Must be empty or begin with "#"'),
+    *_each('user_data', ['#!/bin/sh\n' + '#' * 65536],
+           'Must have at most 24000 characters'),
+
+    # Components by themselves.
+    *_each('user_data', ['echo hello', 'MIME-Version: 1.0\n\n'],
+           'Must be empty or begin with "#"', template=USER_DATA),
+    *_each('holds', ['false', 'no', 0], 'This requirement does not hold',
+           template=REQUIREMENT),
+    *_each('holds', ['', 'maybe', 2], 'Unrecognized value',
+           template=REQUIREMENT),
+    *_whole_number('scale_out_step', 1, 100, 'Must be between 1 and 100.',
+                   template=POLICIES),
+    *_whole_number('scale_in_cooldown', 0, 86400,
+                   'Must be between zero and one day.', template=POLICIES),
+    *_each('metric', ['', LONG], 'Must have 1 to 255 characters.',
+           template=GNOCCHI),
+    *_each('server_group', ['', LONG], 'Must have 1 to 255 characters.',
+           template=GNOCCHI),
+    *_each('metric_aggregation', ['', 'rate of mean', 'MEAN', UNICODE, LINES],
+           'Must be an aggregation method of Gnocchi', template=GNOCCHI),
+]

@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""Bad parameters are refused by the API, before anything is made.
+
+Each row is a real request to create a stack. They are sent by a few threads:
+what takes time is the way through Keystone, Heat and whoever knows names.
+"""
+
+import concurrent.futures
+import uuid
+
+from heatclient.common import template_utils
+from heatclient import exc as heat_exceptions
+import pytest
+
+from sandbox import bootstrap
+from tests.functional import bad_parameters
+from tests.functional import tenant
+
+# Heat has one engine here, which answers one after the other.
+THREADS = 4
+
+# What is right about each row, by the names of the parameters.
+GOOD = {
+    'image': bootstrap.IMAGE, 'flavor': bootstrap.FLAVOR,
+    'network': bootstrap.NETWORK, 'max_size': 3,
+    'scale_in_threshold': 1, 'scale_out_threshold': 2,
+    'agent_config': '{}', 'holds': True, 'server_group': 'x',
+    'scale_in_url': 'http://x/', 'scale_out_url': 'http://x/',
+    'metric': 'x', 'metric_resource_id': 'x', 'webhooks': 'http://x/',
+    'queue_name': 'x',
+}
+
+
+def refusal(project, row):
+    """Ask for a stack; return what Heat says, None if it makes it."""
+    files, body = template_utils.get_template_contents(str(row.template))
+    env_files, environment = (
+        template_utils.process_multiple_environments_and_files(
+            [str(tenant.MANUAL)]))
+    good = {name: GOOD[name] for name, parameter in body['parameters'].items()
+            if 'default' not in parameter}
+    try:
+        stack = project.heat.stacks.create(
+            stack_name='bad-' + uuid.uuid4().hex[:8], template=body,
+            files={**files, **env_files}, environment=environment,
+            parameters={**good, **row.parameters}, timeout_mins=10)
+    except heat_exceptions.HTTPException as error:
+        return str(error)
+    project.heat.stacks.delete(stack['stack']['id'])
+    return None
+
+
+def everything(project):
+    """What the project has in all services, to compare."""
+    senlin = project.connection.clustering
+    return {
+        'stacks': sorted(stack.id for stack in project.heat.stacks.list()),
+        'queues': sorted(project.queues()),
+        'servers': sorted(project.servers()),
+        'policies': sorted(policy.id for policy in project.policies()),
+        'profiles': sorted(profile.id for profile in senlin.profiles()),
+        'clusters': sorted(cluster.id for cluster in senlin.clusters()),
+        'receivers': sorted(receiver.id for receiver in senlin.receivers()),
+    }
+
+
+@pytest.fixture(scope='module')
+def refusals(project):
+    """{row: what was said}, and nothing was made."""
+    before = everything(project)
+    rows = bad_parameters.ROWS
+    with concurrent.futures.ThreadPoolExecutor(THREADS) as pool:
+        said = list(pool.map(lambda row: refusal(project, row), rows))
+    left = everything(project)
+    return dict(zip(map(repr, rows), said)), before, left
+
+
+def test_nothing_is_made(refusals):
+    """A slip costs no server, no queue and no stack to delete."""
+    _said, before, left = refusals
+
+    assert before == left
+
+
+@pytest.mark.parametrize('row', bad_parameters.ROWS, ids=lambda row: row.id)
+def test_bad_parameters_are_refused(refusals, row):
+    """The message says which parameter it is, and what is right."""
+    said = refusals[0][repr(row)]
+
+    assert said is not None, 'the stack was made'
+    assert row.says in said
+    if row.named:
+        assert all(name in said for name in row.parameters)
