@@ -10,7 +10,7 @@ from sandbox import cloud
 from tests.functional import tenant
 
 DOOR = tenant.LIBRARY / 'lifecycle_cluster.yaml'
-MINIMAL = cloud.REPO / 'examples' / 'minimal.yaml'
+EXAMPLES = cloud.REPO / 'examples'
 ENVIRONMENTS = sorted((cloud.REPO / 'environments').glob('*.yaml'))
 
 SERVER = {'image': bootstrap.IMAGE, 'flavor': bootstrap.FLAVOR,
@@ -83,13 +83,40 @@ def test_every_environment_starts_updates_and_is_deleted(project, stacks):
 def test_minimal_example_drains_when_nobody_is_connected(project):
     """The first thing that a new user starts has to work as it is."""
     stack = project.create_stack(
-        MINIMAL, environments=[tenant.MANUAL], **SERVER, max_size=1)
+        EXAMPLES / 'minimal.yaml', environments=[tenant.MANUAL], **SERVER, max_size=1)
     [server] = stack.members()
 
     stack.start_delete()
     tenant.wait_for('the stack to be gone', stack.is_gone)
 
     assert server not in project.servers()
+
+
+def test_full_example_serves_and_drains(project):
+    """What uses every part at once shows where two do not fit together."""
+    stack = project.create_stack(
+        EXAMPLES / 'full.yaml', environments=[tenant.MANUAL],
+        # Neutron refuses a loopback range with DHCP.
+        defaults={'dhcp': False}, cidr='127.99.0.0/24', max_size=2,
+        image=bootstrap.IMAGE, flavor=bootstrap.FLAVOR,
+        # Nobody is there, and nobody is waited for.
+        webhooks='http://127.0.0.1:9/')
+    [server] = stack.members()
+    url = stack.output('url')
+
+    tenant.wait_for('the page', lambda: answers(url))
+    stack.start_delete()
+    tenant.wait_for('the stack to be gone', stack.is_gone)
+
+    assert server not in project.servers()
+    assert not answers(url)
+
+
+def answers(url):
+    try:
+        return requests.get(url, timeout=tenant.PATIENCE).ok
+    except requests.ConnectionError:
+        return False
 
 
 def test_nothing_scales_out_what_is_being_deleted(project):

@@ -9,7 +9,6 @@ from heat.common import exception
 import pytest
 
 from tests.functional import bad_parameters
-from tests.templates import library
 
 ROWS = [row for row in bad_parameters.ROWS if not row.live]
 
