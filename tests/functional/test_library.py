@@ -83,7 +83,8 @@ def test_every_environment_starts_updates_and_is_deleted(project, stacks):
 def test_minimal_example_drains_when_nobody_is_connected(project):
     """The first thing that a new user starts has to work as it is."""
     stack = project.create_stack(
-        EXAMPLES / 'minimal.yaml', environments=[tenant.MANUAL], **SERVER, max_size=1)
+        EXAMPLES / 'minimal.yaml', environments=[tenant.MANUAL],
+        **SERVER, max_size=1)
     [server] = stack.members()
 
     stack.start_delete()

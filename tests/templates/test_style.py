@@ -251,14 +251,15 @@ def test_environment_sets_only_what_exists(path):
 def test_one_name_means_one_thing():
     """A parameter that is handed down is the same at every level.
 
-    Only the default may differ: a component that is always handed a value
-    has none.
+    Defaults and constraints may differ: a component that is always handed a
+    value has none, and what only the front door can know is checked there.
     """
     seen = {}
     bad = []
     for path in library.TEMPLATES:
         for key, parameter in _parameters(path).items():
-            meaning = {k: v for k, v in parameter.items() if k != 'default'}
+            meaning = [parameter.get(aspect) for aspect in
+                       ('type', 'description', 'hidden')]
             other = seen.setdefault(key, (path, meaning))
             if other[1] != meaning:
                 bad.append((key, library.name(other[0]), library.name(path)))
