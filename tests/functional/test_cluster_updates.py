@@ -31,7 +31,7 @@ def huge(project):
     """Name of a flavor that no host has room for."""
     compute = clients.connect(project.local.cloud, 'sandbox-admin').compute
     flavor = compute.create_flavor(name='huge-' + uuid.uuid4().hex[:8],
-                                   ram=1, vcpus=1000, disk=0)
+                                   ram=1, vcpus=1000, disk=1)
     yield flavor.name
     compute.delete_flavor(flavor)
 
@@ -211,9 +211,9 @@ def test_guest_can_refuse_a_smaller_size(stack):
     assert stack.signal({'lifecycle_action_token': token,
                          'lifecycle_action_result': 'ROLLBACK'}).ok
 
-    reason = stack.failure('UPDATE')
+    stack.wait('UPDATE_FAILED')
 
-    assert 'a guest answered ROLLBACK' in reason
+    assert 'a guest answered ROLLBACK' in stack.why()
     assert 2 == len(stack.members())
     tenant.wait_for('the capacity', lambda: (
         stack.cluster().desired_capacity == 2))
@@ -295,8 +295,8 @@ def test_update_repairs_what_failed_to_build(stack, huge):
     [server] = stack.members()
 
     stack.update(wait=False, flavor=huge, min_size=2, size=2)
-    reason = stack.failure('UPDATE')
-    assert 'No valid host was found' in reason
+    stack.wait('UPDATE_FAILED')
+    assert 'No valid host was found' in stack.why()
     assert 'ERROR' == stack.cluster().status
     stack.update(flavor='tiny')
 
@@ -313,7 +313,8 @@ def test_update_repairs_what_failed_to_build(stack, huge):
 @pytest.mark.parametrize('change, said', [
     ({'profile': {'image': 'nonsense'}}, 'No Image found for nonsense'),
     ({'profile': {'imag': 'guest'}}, "Unrecognizable spec item 'imag'"),
-    ({'policy': {'event': 'nonsense'}}, 'event'),
+    ({'policy': {'event': 'nonsense'}},
+     "'nonsense' must be one of the allowed values: CLUSTER_SCALE_IN"),
 ])
 def test_what_senlin_refuses_is_told(project, change, said):
     """The stack would wait for Senlin to become well, and not say why."""
