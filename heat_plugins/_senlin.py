@@ -48,12 +48,11 @@ EXACT_CAPACITY = 'EXACT_CAPACITY'
 # because nodes were made from it.
 _LEFT_BY_STACK = 'left_by_stack'
 
-# How the answers begin with which Senlin calls its own error what is wrong
-# with the request: the first comes from openstacksdk, when Senlin looks for an
-# image, a flavor or a network; the others are about a specification
-# (senlin/common/schema.py, 16.0.0).
-_FAULTS = re.compile(r'No \w+ found for |Required spec item |'
-                     r'Unrecognizable spec item ')
+# Senlin answers with an internal error to much that is wrong with the request:
+# to a specification that does not fit its schema, and to an image, a flavor
+# and the like that openstacksdk does not find for it.
+_SCHEMA_ERROR = 'ESchema'
+_NOT_FOUND = re.compile(r'No \w+ found for ')
 
 # How the reasons begin that Senlin leaves when it has not tried: it gives up
 # on a lock after three times ten seconds, and fails what an engine that died
@@ -70,9 +69,18 @@ Overtaken = (Conflict, exceptions.NotFoundException)
 def refusal(error):
     """Return why Senlin will not do what it was asked, None if it may yet."""
     reason = error.details or str(error)
-    if error.status_code in (400, 403, 404) or _FAULTS.match(reason):
+    if (error.status_code in (400, 403, 404) or _NOT_FOUND.match(reason) or
+            _type_of(error) == _SCHEMA_ERROR):
         return reason
     return None
+
+
+def _type_of(error):
+    """Return Senlin's own word for an error, None if it is another's."""
+    try:
+        return error.response.json()['error']['type']
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return None
 
 
 def specification(type_, properties):

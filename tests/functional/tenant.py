@@ -234,6 +234,10 @@ class Stack:
     def _show(self):
         return self.project.heat.stacks.get(self.id)
 
+    @property
+    def name(self):
+        return self._show().stack_name
+
     def status(self):
         return self._show().stack_status
 

@@ -31,7 +31,7 @@ def huge(project):
     """Name of a flavor that no host has room for."""
     compute = clients.connect(project.local.cloud, 'sandbox-admin').compute
     flavor = compute.create_flavor(name='huge-' + uuid.uuid4().hex[:8],
-                                   ram=1, vcpus=1000, disk=0)
+                                   ram=1, vcpus=1000, disk=1)
     yield flavor.name
     compute.delete_flavor(flavor)
 
@@ -41,10 +41,25 @@ def stack(project):
     return project.create_stack(TEMPLATE)
 
 
-def profiles(project):
-    """Return {ID: tag} of all profiles of the project."""
-    return {profile.id: profile.metadata.get('tag')
-            for profile in project.connection.clustering.profiles()}
+def profiles(stack):
+    """Return {ID: tag} of the profiles that a stack has made."""
+    return {profile.id: profile.metadata.get('tag') for profile in
+            stack.project.connection.clustering.profiles()
+            if profile.name.startswith(stack.name)}
+
+
+def left_of(stack, meanwhile=lambda: None):
+    """Delete a stack, and return what is left of it in Senlin."""
+    clustering = stack.project.connection.clustering
+    # The hook and its policy have a name of their own.
+    names = stack.name, resource_id(stack, 'hook') or stack.name
+    stack.start_delete()
+    meanwhile()
+    tenant.wait_for('the stack to be gone', stack.is_gone)
+    return [thing for thing in (*clustering.profiles(),
+                                *clustering.policies(),
+                                *clustering.clusters())
+            if thing.name.startswith(names)]
 
 
 def resource_id(stack, name):
@@ -116,15 +131,15 @@ def test_new_image_is_for_the_servers_that_come_later(project, stack, image):
     assert {first, second} == {
         node.profile_id for node in stack.nodes().values()}
     assert second == stack.cluster().profile_id
-    assert {first, second} <= set(profiles(project))
+    assert {first, second} == set(profiles(stack))
 
     # The former profile stays as long as a server was made from it.
     stack.update(tag='third')
-    assert {first: 'first', second: 'third'} == profiles(project)
+    assert {first: 'first', second: 'third'} == profiles(stack)
     stack.update(size=0, wait=False)
     let_everybody_go(stack, 2)
     stack.wait('UPDATE_COMPLETE')
-    assert {second: 'third'} == profiles(project)
+    assert {second: 'third'} == profiles(stack)
 
 
 def test_update_waits_for_a_running_drain(project, stack):
@@ -211,9 +226,9 @@ def test_guest_can_refuse_a_smaller_size(stack):
     assert stack.signal({'lifecycle_action_token': token,
                          'lifecycle_action_result': 'ROLLBACK'}).ok
 
-    reason = stack.failure('UPDATE')
+    stack.wait('UPDATE_FAILED')
 
-    assert 'a guest answered ROLLBACK' in reason
+    assert 'a guest answered ROLLBACK' in stack.why()
     assert 2 == len(stack.members())
     tenant.wait_for('the capacity', lambda: (
         stack.cluster().desired_capacity == 2))
@@ -269,25 +284,20 @@ def test_heat_without_senlin_types(project):
     stack = project.create_stack(
         body, wait=False, environments=[tenant.TEMPLATES / 'no_senlin.yaml'])
     reason = stack.failure('CREATE')
-    stack.start_delete()
-    tenant.wait_for('the stack to be gone', stack.is_gone)
 
     assert 'cluster: Senlin knows no profile "' in reason
     assert 'From Heat 23.0.0 on OS::Senlin::Profile reports' in reason
+    assert [] == left_of(stack)
 
 
 def test_server_that_fails_to_build(project, huge):
     """The stack would wait for a server that never comes, or not say why."""
-    before = profiles(project), project.policies()
-
     stack = project.create_stack(TEMPLATE, wait=False, flavor=huge)
     reason = stack.failure('CREATE')
-    stack.start_delete()
-    tenant.wait_for('the stack to be gone', stack.is_gone)
 
     assert 'cluster: Senlin ended CLUSTER_CREATE of cluster ' in reason
     assert 'No valid host was found' in reason
-    assert before == (profiles(project), project.policies())
+    assert [] == left_of(stack)
 
 
 def test_update_repairs_what_failed_to_build(stack, huge):
@@ -295,8 +305,8 @@ def test_update_repairs_what_failed_to_build(stack, huge):
     [server] = stack.members()
 
     stack.update(wait=False, flavor=huge, min_size=2, size=2)
-    reason = stack.failure('UPDATE')
-    assert 'No valid host was found' in reason
+    stack.wait('UPDATE_FAILED')
+    assert 'No valid host was found' in stack.why()
     assert 'ERROR' == stack.cluster().status
     stack.update(flavor='tiny')
 
@@ -313,7 +323,8 @@ def test_update_repairs_what_failed_to_build(stack, huge):
 @pytest.mark.parametrize('change, said', [
     ({'profile': {'image': 'nonsense'}}, 'No Image found for nonsense'),
     ({'profile': {'imag': 'guest'}}, "Unrecognizable spec item 'imag'"),
-    ({'policy': {'event': 'nonsense'}}, 'event'),
+    ({'policy': {'event': 'nonsense'}},
+     "'nonsense' must be one of the allowed values: CLUSTER_SCALE_IN"),
 ])
 def test_what_senlin_refuses_is_told(project, change, said):
     """The stack would wait for Senlin to become well, and not say why."""
@@ -323,11 +334,10 @@ def test_what_senlin_refuses_is_told(project, change, said):
 
     stack = project.create_stack(body, wait=False)
     reason = stack.failure('CREATE')
-    stack.start_delete()
-    tenant.wait_for('the stack to be gone', stack.is_gone)
 
     assert '%s: Senlin refuses the %s: ' % (name, name) in reason
     assert said in reason
+    assert [] == left_of(stack)
 
 
 def test_nothing_is_left_of_a_deleted_stack(project, stack):
@@ -335,12 +345,7 @@ def test_nothing_is_left_of_a_deleted_stack(project, stack):
     # A profile that a server was made from, and one for the next.
     stack.update(server_name='third')
     [server] = stack.members()
-    assert 2 == len(profiles(project))
+    assert 2 == len(profiles(stack))
 
-    stack.start_delete()
-    let_everybody_go(stack, 1)
-    tenant.wait_for('the stack to be gone', stack.is_gone)
-
-    assert {} == profiles(project)
-    assert [] == project.policies()
+    assert [] == left_of(stack, lambda: let_everybody_go(stack, 1))
     assert server not in project.servers()

@@ -533,10 +533,10 @@ class Senlin(fixtures.Fixture):
         return {key: table[identity]}
 
     @staticmethod
-    def _error(context, code, message):
+    def _error(context, code, message, type_=None):
         context.status_code = code
         context.headers['Content-Type'] = 'application/json'
-        return {'error': {'code': code, 'message': message}}
+        return {'error': {'code': code, 'message': message, 'type': type_}}
 
     def _work(self, action_id):
         action = self.actions[action_id]

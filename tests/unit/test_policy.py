@@ -41,7 +41,7 @@ class PolicyTest(base.ServiceTestCase):
     def test_refusal_by_senlin_is_told(self):
         """The stack would wait for Senlin to become well again."""
         self.senlin.refusals['policy'] = (
-            500, "Required spec item 'event' not provided")
+            500, "Required spec item 'event' not provided", 'ESchema')
 
         error = self.assertRaises(base.ResourceFailure, self.create)
 

@@ -49,13 +49,13 @@ class ProfileTest(base.ServiceTestCase):
 
     def test_refusal_by_senlin_is_told(self):
         """The stack would wait for Senlin to become well again."""
-        for status, reason in (
-                (400, "Unrecognizable spec item 'imag'"),
-                (404, 'The profile_type could not be found.'),
-                (500, "Required spec item 'flavor' not provided"),
-                (500, 'No Image found for nonsense')):
+        for status, reason, type_ in (
+                (400, "Unrecognizable spec item 'imag'", 'InvalidSpec'),
+                (404, 'The profile_type could not be found.', None),
+                (500, "'x' is not a Map", 'ESchema'),
+                (500, 'No Image found for nonsense', 'InternalError')):
             self.start_over()
-            self.senlin.refusals['profile'] = status, reason
+            self.senlin.refusals['profile'] = status, reason, type_
 
             error = self.assertRaises(base.ResourceFailure, self.create)
 
