@@ -15,9 +15,9 @@ AODH_EVALUATION = 5
 AODH_INGESTION_LAG = 20
 
 # Prometheus asks what it watches once a minute by default, and Nova, what
-# there is to watch, as often.
+# there is to watch, as often. It gives Nova no longer to answer than that.
 PROMETHEUS_SCRAPE = 1
-PROMETHEUS_DISCOVERY = 3
+PROMETHEUS_DISCOVERY = 5
 
 # Gnocchi aggregates new measures once a minute by default; the evaluation
 # above is to find the latest point.

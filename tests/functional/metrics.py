@@ -17,7 +17,7 @@ SETTINGS = dict(metric='sessions', granularity=PERIOD, cpu_granularity=PERIOD,
 
 def create(project, source, size, user_data=tenant.TEMPLATES / 'gate.sh',
            **options):
-    """A cluster of the library that scales with a source.
+    """A cluster of the library that scales with a source, up to its size.
 
     :param user_data: path of a script with the drain handler of gate.sh.
     """
@@ -25,7 +25,7 @@ def create(project, source, size, user_data=tenant.TEMPLATES / 'gate.sh',
         tenant.LIBRARY / 'lifecycle_cluster.yaml',
         environments=[ENVIRONMENTS / (source + '.yaml')], defaults=SETTINGS,
         repeat_actions=False, image=bootstrap.IMAGE, flavor=bootstrap.FLAVOR,
-        network=bootstrap.NETWORK, min_size=1, max_size=2,
+        network=bootstrap.NETWORK, min_size=1, max_size=size,
         desired_capacity=size, drain_timeout=tenant.PATIENCE,
         user_data=user_data.read_text(), **options)
 
