@@ -697,8 +697,9 @@ class Zaqar:
         self.answer()
         for known in self.subscribed:
             if (known.queue_name, known.subscriber) == (queue, subscriber):
-                # Zaqar answers with the one that is there, as it is.
-                return known
+                # To one that is not confirmed Zaqar answers as if it were
+                # new, and leaves it as it is.
+                raise zaqar_errors.ConflictError()
         self.journal.append('subscribe %s' % subscriber)
         subscription = _Subscription(self, queue, subscriber, ttl, options)
         self.subscribed.append(subscription)
