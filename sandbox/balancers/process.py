@@ -14,6 +14,9 @@ from sandbox.balancers import configuration
 # Seconds until a worker that does not come up is given up.
 _TIMEOUT = 10
 
+# A file of server states that knows no server: the version of its format.
+NO_STATES = '1\n'
+
 
 class Failed(Exception):
     """HAProxy did not take a configuration; the text says why."""
@@ -59,7 +62,7 @@ class Haproxy:
             self.states.write_text(self.ask('show servers state'))
             self._process.send_signal(signal.SIGUSR2)
         else:
-            self.states.write_text('')
+            self.states.write_text(NO_STATES)
             # It stays in our session, so that it ends with Octavia.
             self._process = subprocess.Popen(
                 [program(), '-W', '-f', str(self._config)],
