@@ -18,6 +18,9 @@ GNOCCHI = COMPONENTS / 'gnocchi_alarms.yaml'
 POLICIES = COMPONENTS / 'scaling_policies.yaml'
 USER_DATA = COMPONENTS / 'server_user_data.yaml'
 REQUIREMENT = COMPONENTS / 'requirement.yaml'
+PROMETHEUS = COMPONENTS / 'prometheus_alarms.yaml'
+POOL = COMPONENTS / 'load_balanced_pool.yaml'
+WEBHOOKS = COMPONENTS / 'webhooks.yaml'
 
 # A tab and a line break are taken for a name by no service, and an escape
 # sequence would reach the terminal of whoever lists the stacks.
@@ -176,4 +179,20 @@ ROWS = [
            template=GNOCCHI),
     *_each('metric_aggregation', ['', 'rate of mean', 'MEAN', UNICODE, LINES],
            'Must be an aggregation method of Gnocchi', template=GNOCCHI),
+    *_whole_number('granularity', 1, 86400, '', template=GNOCCHI),
+    *_whole_number('evaluation_periods', 1, 100, '', template=GNOCCHI),
+    *_each('scale_in_threshold', [-1, 'inf'],
+           'Must be between 0 and 1000000000000000.', template=PROMETHEUS),
+    *_each('query', ['', 'x' * 4097], 'Must have 1 to 4096 characters.',
+           template=PROMETHEUS),
+    *_each('webhooks', ['', 'a.example', 'http://a.example/,'],
+           'Must', template=WEBHOOKS),
+    *_whole_number('port', 1, 65535, '', template=POOL),
+    *_whole_number('member_port', 1, 65535, '', template=POOL),
+    *_each('protocol', ['', 'http', 'UDP', UNICODE],
+           'Must be HTTP, HTTPS or TCP.', template=POOL),
+    *_each('health_check_path', ['health', 'http://a.example/', '/a b', LINES],
+           'Must be empty or a path that begins with "/".', template=POOL),
+    *_each('health_check_codes', ['', 'OK', '20', '200-', '200;204'],
+           'Must be like 200, "200,204" or 200-299.', template=POOL),
 ]
