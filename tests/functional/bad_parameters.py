@@ -18,6 +18,9 @@ GNOCCHI = COMPONENTS / 'gnocchi_alarms.yaml'
 POLICIES = COMPONENTS / 'scaling_policies.yaml'
 USER_DATA = COMPONENTS / 'server_user_data.yaml'
 REQUIREMENT = COMPONENTS / 'requirement.yaml'
+PROMETHEUS = COMPONENTS / 'prometheus_alarms.yaml'
+POOL = COMPONENTS / 'load_balanced_pool.yaml'
+WEBHOOKS = COMPONENTS / 'webhooks.yaml'
 
 # A tab and a line break are taken for a name by no service, and an escape
 # sequence would reach the terminal of whoever lists the stacks.
@@ -28,7 +31,6 @@ UNICODE = 'caf\u00e9-\u732b-\U0001f98a'
 
 NOT_A_NUMBER = "could not convert string to float"
 BAD_THRESHOLDS = 'scale_in_threshold_is_below_scale_out_threshold'
-BAD_SIZES = 'desired_capacity_is_between_min_size_and_max_size'
 
 
 class Bad(typing.NamedTuple):
@@ -56,6 +58,10 @@ def _each(parameter, values, says, **options):
 
 def _whole_number(parameter, least, most, described, template=FRONT_DOOR):
     """What no count and no duration is."""
+    if template != FRONT_DOOR:
+        # The front door names the parameter, see components/scaling_policies.
+        return _each(parameter, [least - 1, most + 1, '1.5'],
+                     'Must be', template=template)
     return [
         *_each(parameter, [least - 1, most + 1, -7, 10**30, 'inf', '-inf'],
                described, template=template),
@@ -70,7 +76,7 @@ def _whole_number(parameter, least, most, described, template=FRONT_DOOR):
 def _name(parameter, described):
     """What no service knows by name."""
     return _each(parameter, ['no-such-thing', LONG, UNICODE, CONTROL, LINES,
-                             ' ', '../../v2', '7e3f' * 8, 'a"b\'c<d>&'],
+                             ' ', '7e3f' * 8, 'a"b\'c<d>&'],
                  described, live=True)
 
 
@@ -84,6 +90,8 @@ ROWS = [
     *_each('security_groups', ['default,no-such-group', 'default,,default'],
            'Must be security groups known to Neutron.', live=True),
     *_name('policies', 'Must be policies known to Senlin.'),
+    *_each('policies', ['../../v2'], 'Must be policies known to Senlin.',
+           live=True),
     *_each('image', [''], 'Must be an image known to Glance.', live=True),
     *_each('flavor', [''], 'Must be a flavor known to Nova.', live=True),
     *_each('network', [''], 'Must be a network known to Neutron.', live=True),
@@ -94,7 +102,7 @@ ROWS = [
     *_whole_number('desired_capacity', 0, 1000,
                    'Must be between 0 and 1000.'),
     *[Bad({'min_size': least, 'desired_capacity': first, 'max_size': most},
-          BAD_SIZES, named=False)
+          'desired_capacity')
       for least, first, most in [(3, 3, 2), (1, 0, 3), (1, 4, 3), (4, 2, 3),
                                  (0, 1000, 999), (1000, 1000, 1)]],
 
@@ -143,6 +151,17 @@ ROWS = [
     *_each('user_data', ['#!/bin/sh\n' + '#' * 65536],
            'Must have at most 24000 characters'),
 
+    # Endpoints. What is wrong with which of them is told in the reference:
+    # the list is hidden, and Heat does not repeat it.
+    *_each('webhooks', [',', 'http://a.example/,', ' ', 'a.example',
+                        'ftp://a.example/', 'file:///etc/passwd', 'http://',
+                        'https:///path', 'http://a.example/ b',
+                        'http://a.example/\tb', 'javascript:alert(1)',
+                        'http://a.example/,http://a.example/',
+                        'trust+http://a.example/', 'mailto:a@a.example',
+                        'http://a.example:port/', LINES, UNICODE],
+           'Must be http:// or https:// URLs'),
+
     # Components by themselves.
     *_each('user_data', ['echo hello', 'MIME-Version: 1.0\n\n'],
            'Must be empty or begin with "#"', template=USER_DATA),
@@ -160,4 +179,20 @@ ROWS = [
            template=GNOCCHI),
     *_each('metric_aggregation', ['', 'rate of mean', 'MEAN', UNICODE, LINES],
            'Must be an aggregation method of Gnocchi', template=GNOCCHI),
+    *_whole_number('granularity', 1, 86400, '', template=GNOCCHI),
+    *_whole_number('evaluation_periods', 1, 100, '', template=GNOCCHI),
+    *_each('scale_in_threshold', [-1, 'inf'],
+           'Must be between 0 and 1000000000000000.', template=PROMETHEUS),
+    *_each('query', ['', 'x' * 4097], 'Must have 1 to 4096 characters.',
+           template=PROMETHEUS),
+    *_each('webhooks', ['', 'a.example', 'http://a.example/,'],
+           'Must', template=WEBHOOKS),
+    *_whole_number('port', 1, 65535, '', template=POOL),
+    *_whole_number('member_port', 1, 65535, '', template=POOL),
+    *_each('protocol', ['', 'http', 'UDP', UNICODE],
+           'Must be HTTP, HTTPS or TCP.', template=POOL),
+    *_each('health_check_path', ['health', 'http://a.example/', '/a b', LINES],
+           'Must be empty or a path that begins with "/".', template=POOL),
+    *_each('health_check_codes', ['', 'OK', '20', '200-', '200;204'],
+           'Must be like 200, "200,204" or 200-299.', template=POOL),
 ]

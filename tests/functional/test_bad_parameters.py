@@ -28,7 +28,8 @@ GOOD = {
     'agent_config': '{}', 'holds': True, 'server_group': 'x',
     'scale_in_url': 'http://x/', 'scale_out_url': 'http://x/',
     'metric': 'x', 'metric_resource_id': 'x', 'webhooks': 'http://x/',
-    'queue_name': 'x',
+    'queue_name': 'x', 'query': 'up', 'member_port': 80,
+    'health_check_path': '/', 'cluster': 'x', 'subnet': bootstrap.NETWORK,
 }
 
 

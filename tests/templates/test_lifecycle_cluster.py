@@ -237,7 +237,10 @@ def test_no_policy_is_made_for_what_senlin_does_anyway(heat):
     """Every policy costs the cluster an action when it starts and ends."""
     stack = heat.stack(library.CLUSTER)
 
-    assert 'scaling' not in list(stack)
+    policies = library.nested(stack['scaling'])
+    assert [] == list(policies)
+    assert [] == policies.outputs['policy_ids'].get_value()
+    library.resolve(stack, 'scaling', {'policy_ids': []})
     assert [] == _cluster(stack)['cluster'].properties['policies']
 
 

@@ -118,6 +118,17 @@ def test_every_number_has_a_range(path):
     assert [] == bad
 
 
+@library.each('path', library.TEMPLATES)
+def test_every_number_but_a_threshold_is_whole(path):
+    """Half a server, and NaN, which is in every range, reach a service."""
+    bad = [key for key, parameter in _parameters(path).items()
+           if parameter['type'] == 'number'
+           and not key.endswith('_threshold')
+           and not any('modulo' in c for c in parameter['constraints'])]
+
+    assert [] == bad
+
+
 @library.each('path', TEMPLATES)
 def test_every_constraint_is_described(path):
     """Heat prints the description instead of the value it refused."""

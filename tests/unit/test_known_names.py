@@ -12,12 +12,12 @@ class KnownNamesTest(base.PluginTestCase):
 
     def setUp(self):
         super().setUp()
-        asked = constraints.CustomConstraint.validate
 
-        def validate(value, context=None):
+        def validate(_constraint, value, context=None):
             if value.startswith('no-such'):
                 raise ValueError(value)
-        asked.side_effect = validate
+        self.patchobject(constraints.CustomConstraint, 'validate',
+                         new=validate)
         self.names = [
             resources.global_env().get_constraint(name)()
             for name in ('hooks.policies', 'hooks.security_groups')]
@@ -36,6 +36,10 @@ class KnownNamesTest(base.PluginTestCase):
             self.assertEqual(
                 'There is no "no-such-1" and no "no-such-2"; correct the '
                 'name or leave it out.', constraint.error([]))
+
+    def test_path_is_no_policy(self):
+        """Senlin answers to it, but not with a policy."""
+        self.assertFalse(self.names[0].validate(['../../v2'], None))
 
     def test_empty_entry_is_no_name(self):
         """A comma too much is not a security group of that name."""
