@@ -51,6 +51,9 @@ class Cluster(_resource.ClusterActions, _resource.SenlinResource):
     # How often the deletion is begun anew when Senlin fails in it.
     _ATTEMPTS = 3
 
+    # The action that an earlier operation has left, whose failure is no news.
+    _inherited = None
+
     properties_schema = {
         PROFILE: properties.Schema(
             properties.Schema.STRING,
@@ -178,6 +181,10 @@ class Cluster(_resource.ClusterActions, _resource.SenlinResource):
         # Nothing has been served by a cluster that could not be created, and
         # its broken nodes would count as members for ever.
         return super().needs_replace_failed() or self.action == self.CREATE
+
+    def handle_update(self, json_snippet, tmpl_diff, prop_diff):
+        self._inherited = self.data().get(self._ACTION_ID)
+        return super().handle_update(json_snippet, tmpl_diff, prop_diff)
 
     def handle_delete(self):
         return _wait.Wait(self), [self._ATTEMPTS]
@@ -387,17 +394,18 @@ class Cluster(_resource.ClusterActions, _resource.SenlinResource):
 
     def _is_excused(self, action):
         # A cluster is created once.
-        return (super()._is_excused(action) and
-                action.action != _senlin.CREATE)
+        return action.id == self._inherited or (
+            super()._is_excused(action) and action.action != _senlin.CREATE)
 
     def _reason(self, action):
         if action.status == _senlin.CANCELLED:
             return _('a guest answered ROLLBACK (see the events of the hook), '
                      'or somebody cancelled it')
         reason = super()._reason(action)
-        for node in _senlin.failed_nodes(self.client(), self.resource_id):
+        if action.action in (_senlin.CREATE, _senlin.RESIZE, _senlin.DELETE):
             # Senlin's own reason says that a node has failed, not why.
-            return '%s %s' % (reason, _wait.describe(node.status_reason))
+            for node in _senlin.failed_nodes(self.client(), self.resource_id):
+                return '%s: %s' % (reason, _wait.describe(node.status_reason))
         return reason
 
     def _find_profile(self, properties):

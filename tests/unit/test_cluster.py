@@ -144,7 +144,7 @@ class CreateTest(_ClusterTestCase):
         message = self.create_fails()
 
         self.assertIn('Senlin ended CLUSTER_CREATE of cluster %s as FAILED: '
-                      'Failed in creating nodes No valid host was found. See'
+                      'Failed in creating nodes: No valid host was found. See'
                       % self.cluster['id'], message)
 
     def test_cluster_that_failed_is_replaced(self):
@@ -539,6 +539,20 @@ class SizeTest(_ClusterTestCase):
 
         self.assertIn('as CANCELLED: a guest answered ROLLBACK', str(error))
         self.assertEqual(2, len(self.members()))
+
+    def test_refusal_that_comes_after_the_end_of_an_update(self):
+        """The next update would fail for what the last one has asked."""
+        self.senlin.guests_answer = False
+        update = self.start_task(self.rsrc.update, self.changed(
+            self.rsrc, desired_capacity=1))
+        self.stand_still(update)
+        self.clock.advance_time_seconds(3600)
+        self.assertRaises(base.ResourceFailure, update.run_to_completion)
+        self.senlin.end(self.senlin.only_action('NODE_DELETE'), 'CANCELLED')
+
+        self.update(self.rsrc, desired_capacity=3)
+
+        self.assertEqual(3, len(self.members()))
 
     def test_others_drain_on_when_one_refuses(self):
         """The update would end in the middle of a drain."""
