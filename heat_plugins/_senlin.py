@@ -68,10 +68,12 @@ Overtaken = (Conflict, exceptions.NotFoundException)
 
 def refusal(error):
     """Return why Senlin will not do what it was asked, None if it may yet."""
-    reason = error.details or str(error)
+    # Not its text: openstacksdk says there that it has found nothing when
+    # Senlin has not even looked.
+    reason = error.details or ''
     if (error.status_code in (400, 403, 404) or _NOT_FOUND.match(reason) or
             _type_of(error) == _SCHEMA_ERROR):
-        return reason
+        return reason or str(error)
     return None
 
 

@@ -409,6 +409,15 @@ class UpdateTest(_ClusterTestCase):
         self.assertNotIn(unused, self.senlin.profiles)
         self.assertIn(self.profile, self.senlin.profiles)
 
+    def test_senlin_is_away_for_a_while(self):
+        """A restart of Senlin would fail the update."""
+        for after in range(0, 8, 2):
+            self.senlin.down = self.outage(250, 500, after)
+
+            self.update(self.rsrc, timeout=2000 + after)
+
+            self.assertEqual(2000 + after, self.cluster['timeout'])
+
     def test_engine_dies_anywhere_and_an_update_carries_on(self):
         """The cluster would be neither as before nor as it should be."""
         self.start_over()
