@@ -14,7 +14,7 @@ from heatclient import exc as heat_exceptions
 import pytest
 
 from sandbox import bootstrap
-from tests.functional import bad_parameters
+from tests import bad_parameters
 from tests.functional import tenant
 
 # Heat has one engine here, which answers one after the other.

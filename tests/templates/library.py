@@ -39,7 +39,8 @@ _SAMPLES = {'string': 'x', 'number': 1, 'boolean': True, 'json': {},
             'comma_delimited_list': 'x'}
 # What has to fit something else, or has a form that we check ourselves.
 SAMPLES = {'scale_in_threshold': 0, 'metric_scale_in_threshold': 0,
-           'webhooks': 'http://x/', 'health_check_path': '/'}
+           'webhooks': 'http://x/', 'health_check_path': '/',
+           'jobs_url': 'http://x/'}
 
 
 def name(path):

@@ -202,10 +202,10 @@ def test_every_source_is_tested_here():
     ('gnocchi', 'metric_aggregation', 'rate of mean', 'aggregation method'),
     ('gnocchi', 'granularity', 0, 'one second and one day'),
     ('gnocchi', 'evaluation_periods', 0, 'between 1 and 100'),
-    ('gnocchi', 'scale_in_threshold', -1, 'not be negative'),
+    ('gnocchi', 'scale_in_threshold', -1, 'between 0 and'),
     ('prometheus', 'query', '', '1 to 4096 characters'),
     ('prometheus', 'scale_out_threshold', 'high', 'scale_out_threshold'),
-    ('composite', 'metric_scale_out_threshold', -1, 'not be negative'),
+    ('composite', 'metric_scale_out_threshold', -1, 'between 0 and'),
     ('composite', 'repeat_actions', 'perhaps', 'repeat_actions'),
     ('cpu', 'server_group', '', '1 to 255 characters'),
 ])

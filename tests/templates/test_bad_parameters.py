@@ -8,7 +8,7 @@ The same table as on the local cloud, without what only a service can know.
 from heat.common import exception
 import pytest
 
-from tests.functional import bad_parameters
+from tests import bad_parameters
 
 ROWS = [row for row in bad_parameters.ROWS if not row.live]
 
