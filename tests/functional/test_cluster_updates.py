@@ -296,7 +296,7 @@ def test_server_that_fails_to_build(project, huge):
     reason = stack.failure('CREATE')
 
     assert 'cluster: Senlin ended CLUSTER_CREATE of cluster ' in reason
-    assert 'No valid host was found' in reason
+    assert 'transitioned to failure state ERROR. See' in reason
     assert [] == left_of(stack)
 
 
@@ -307,7 +307,7 @@ def test_update_repairs_what_failed_to_build(stack, huge):
 
     stack.update(wait=False, flavor=huge, min_size=2, size=2)
     stack.wait('UPDATE_FAILED')
-    assert 'No valid host was found' in stack.why()
+    assert 'transitioned to failure state ERROR. See' in stack.why()
     assert 'ERROR' == stack.cluster().status
     stack.update(flavor='tiny')
 
