@@ -296,7 +296,8 @@ def test_server_that_fails_to_build(project, huge):
     reason = stack.failure('CREATE')
 
     assert 'cluster: Senlin ended CLUSTER_CREATE of cluster ' in reason
-    assert 'transitioned to failure state ERROR. See' in reason
+    # An event ends after 255 characters.
+    assert 'Failed in creating server: Server:' in reason
     assert [] == left_of(stack)
 
 
