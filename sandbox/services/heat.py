@@ -52,6 +52,10 @@ class Service(base.Service):
                              'bind_port': CFN_PORT, 'workers': 1},
             'paste_deploy': {'api_paste_config': cloud.packaged(
                 'heat', 'api-paste.ini')},
+            # What names stand for is asked of each service once a minute, and
+            # not for each template in which an image or a network is named.
+            'cache': {'enabled': True, 'expiration_time': 60,
+                      'backend': 'dogpile.cache.memory_pickle'},
             'database': base.database_options(self.cloud, 'heat'),
             'keystone_authtoken': self.cloud.authtoken(self.name),
             'trustee': self.cloud.trustee(self.name),

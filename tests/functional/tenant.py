@@ -5,6 +5,7 @@
 import collections
 import functools
 import json
+import os
 import pathlib
 import time
 import uuid
@@ -12,6 +13,7 @@ import uuid
 from heatclient import client as heat_client
 from heatclient.common import template_utils
 from heatclient import exc as heat_exceptions
+import pytest
 import requests
 import yaml
 
@@ -25,6 +27,10 @@ TEMPLATES = pathlib.Path(__file__).with_name('templates')
 LIBRARY = cloud.REPO / 'templates'
 # Nothing is measured, so no alarm fires.
 MANUAL = cloud.REPO / 'environments' / 'manual.yaml'
+
+# What takes long and decides nothing that no other test decides.
+LONG = bool(os.environ.get('LONG'))
+long = pytest.mark.skipif(not LONG, reason='run with LONG=1')
 
 # Seconds until a test gives up waiting: no measure, only an end.
 PATIENCE = 300

@@ -20,6 +20,9 @@ from tests.functional import tenant
 # Heat has one engine here, which answers one after the other.
 THREADS = 4
 
+# The others are refused by the same engine in tests/templates.
+ROWS = [row for row in bad_parameters.ROWS if row.live or tenant.LONG]
+
 # What is right about each row, by the names of the parameters.
 GOOD = {
     'image': bootstrap.IMAGE, 'flavor': bootstrap.FLAVOR,
@@ -70,7 +73,7 @@ def everything(project):
 def refusals(project):
     """{row: what was said}, and nothing was made."""
     before = everything(project)
-    rows = bad_parameters.ROWS
+    rows = ROWS
     with concurrent.futures.ThreadPoolExecutor(THREADS) as pool:
         said = list(pool.map(lambda row: refusal(project, row), rows))
     left = everything(project)
@@ -84,7 +87,7 @@ def test_nothing_is_made(refusals):
     assert before == left
 
 
-@pytest.mark.parametrize('row', bad_parameters.ROWS, ids=lambda row: row.id)
+@pytest.mark.parametrize('row', ROWS, ids=lambda row: row.id)
 def test_bad_parameters_are_refused(refusals, row):
     """The message says which parameter it is, and what is right."""
     said = refusals[0][repr(row)]

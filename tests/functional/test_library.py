@@ -98,6 +98,7 @@ def test_minimal_example_drains_when_nobody_is_connected(project):
     assert server not in project.servers()
 
 
+@tenant.long
 def test_full_example_serves_and_drains(project):
     """What uses every part at once shows where two do not fit together."""
     stack = project.create_stack(

@@ -246,6 +246,7 @@ def scale_in(project, hooked, unhooked, visit):
     return at_the_drain, at_the_deletion
 
 
+@tenant.long
 def test_nginx_finishes_every_download(project):
     """A scale-in would truncate the files that people are downloading."""
     needs('nginx')
