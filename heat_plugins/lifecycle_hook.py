@@ -12,6 +12,7 @@ from heat.engine import properties
 from heat.engine import resource
 from heat.engine.resources import signal_responder
 from heat.engine import support
+from keystoneauth1 import exceptions as ksa_exceptions
 from oslo_concurrency import lockutils
 from oslo_context import context as oslo_context
 from oslo_log import log as logging
@@ -271,6 +272,21 @@ class LifecycleHook(_resource.HookResource, signal_responder.SignalResponder):
             return self.data().get(self._AGENT_CONFIG)
         if name == self.PENDING:
             return self._pending()
+
+    def _create_user(self):
+        try:
+            super()._create_user()
+        except ksa_exceptions.Conflict:
+            # An engine died before it knew the ID of the user. Nobody else
+            # has this name, and a new user has its role for certain.
+            keystone = self.keystone()
+            for user in keystone.domain_admin_client.users.list(
+                    domain=keystone.stack_domain_id,
+                    name=self.physical_resource_name()):
+                keystone.delete_stack_domain_user(
+                    user_id=user.id,
+                    project_id=self.stack.stack_user_project_id)
+            super()._create_user()
 
     def _make(self, properties):
         """Make what is not there yet; an engine may die at any line."""

@@ -161,6 +161,24 @@ class CreateTest(_HookTestCase):
             self.assertEqual(self.journal.count('create user'),
                              self.journal.count('delete user'))
 
+    def test_engine_dies_before_it_hears_of_the_user(self):
+        """Keystone takes a name once, and the stack could not be made."""
+        keystone = self.hook.keystone()
+        keystone.stack_domain_id = 'domain'
+        keystone.domain_admin_client = mock.Mock()
+        users = keystone.domain_admin_client.users
+        users.list.return_value = [mock.Mock(id='left')]
+
+        with mock.patch.object(keystone, 'create_stack_domain_user',
+                               side_effect=[ksa_exceptions.Conflict(),
+                                            'made']):
+            self.create()
+
+        users.list.assert_called_once_with(
+            domain='domain', name=self.hook.physical_resource_name())
+        self.assertEqual(1, self.journal.count('delete user'))
+        self.assertEqual('made', self.hook.data()['user_id'])
+
     def test_engine_dies_before_it_hears_of_the_policy(self):
         """The cluster would be given one, and the other would stay."""
         self.assertTrue(self.dies(4, self.create, hears_of_the_last=False))
