@@ -13,6 +13,8 @@ import pytest
 from sandbox import clients
 from tests.functional import tenant
 
+pytestmark = tenant.long
+
 TEMPLATE = tenant.TEMPLATES / 'updated_cluster.yaml'
 
 
@@ -173,7 +175,6 @@ def test_update_waits_for_a_running_drain(project, stack):
     assert policy.id not in {p.id for p in project.policies()}
 
 
-@tenant.long
 def test_smaller_size_drains(project, stack):
     """An update would cut what a scale-in does not."""
     grow(stack)
@@ -193,7 +194,6 @@ def test_smaller_size_drains(project, stack):
     assert 1 == len(stack.members()) == stack.cluster().desired_capacity
 
 
-@tenant.long
 def test_other_updates_leave_the_number_to_the_alarms(stack):
     """Each update would undo what the load has asked for."""
     grow(stack)
@@ -204,7 +204,6 @@ def test_other_updates_leave_the_number_to_the_alarms(stack):
     assert 6 == stack.cluster().max_size
 
 
-@tenant.long
 def test_bounds_move_the_number(stack):
     """A bound would be written down and not kept."""
     assert 2 == len(stack.members())
@@ -222,7 +221,6 @@ def test_bounds_move_the_number(stack):
     assert 2 == len(stack.members())
 
 
-@tenant.long
 def test_guest_can_refuse_a_smaller_size(stack):
     """The update would say that it has done what it has not."""
     start_update(stack, size=1)
@@ -243,7 +241,6 @@ def test_guest_can_refuse_a_smaller_size(stack):
     assert 1 == len(stack.members())
 
 
-@tenant.long
 def test_update_outlives_a_dead_heat(local, stack):
     """The drain would go on, and the stack would never hear of its end."""
     grow(stack)
@@ -261,7 +258,6 @@ def test_update_outlives_a_dead_heat(local, stack):
     stack.update(size=1)
 
 
-@tenant.long
 def test_policies_come_and_go(project, stack):
     """A policy would stay on the cluster, or take the hook with it."""
     policy = resource_id(stack, 'policy')
@@ -282,7 +278,6 @@ def test_policies_come_and_go(project, stack):
     assert policy == resource_id(stack, 'policy')
 
 
-@tenant.long
 def test_heat_without_senlin_types(project):
     """A stack without a cluster would look healthy."""
     body = tenant.read(TEMPLATE)
@@ -297,7 +292,6 @@ def test_heat_without_senlin_types(project):
     assert [] == left_of(stack)
 
 
-@tenant.long
 def test_server_that_fails_to_build(project, huge):
     """The stack would wait for a server that never comes, or not say why."""
     stack = project.create_stack(TEMPLATE, wait=False, flavor=huge)
@@ -309,7 +303,6 @@ def test_server_that_fails_to_build(project, huge):
     assert [] == left_of(stack)
 
 
-@tenant.long
 def test_update_repairs_what_failed_to_build(stack, huge):
     """The cluster would keep servers in ERROR, and take no update."""
     stack.update(size=1)
@@ -331,7 +324,6 @@ def test_update_repairs_what_failed_to_build(stack, huge):
     stack.wait('UPDATE_COMPLETE')
 
 
-@tenant.long
 @pytest.mark.parametrize('change, said', [
     ({'profile': {'image': 'nonsense'}}, 'No Image found for nonsense'),
     ({'profile': {'imag': 'guest'}}, "Unrecognizable spec item 'imag'"),

@@ -85,6 +85,7 @@ def test_every_environment_starts_updates_and_is_deleted(project, stacks):
         *clustering.receivers()) if thing.name.startswith(tuple(names))]
 
 
+@tenant.long
 def test_minimal_example_drains_when_nobody_is_connected(project):
     """The first thing that a new user starts has to work as it is."""
     stack = project.create_stack(
@@ -126,6 +127,7 @@ def answers(url):
         return False
 
 
+@tenant.long
 def test_nothing_scales_out_what_is_being_deleted(project):
     """A server that is added behind a drain would be deleted without one."""
     stack = project.create_gated(size=1)

@@ -284,6 +284,7 @@ def backend(local, tmp_path):
     process.communicate()
 
 
+@tenant.long
 def test_haproxy_finishes_every_session(local, project, backend):
     """A smaller tier of load balancers would cut what goes through it."""
     needs('haproxy')

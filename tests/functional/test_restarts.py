@@ -32,6 +32,7 @@ def test_signal_outlives_a_dead_heat(local, project):
     assert {other: 'ACTIVE'} == project.servers()
 
 
+@tenant.long
 def test_stack_delete_is_finished_by_a_second_one(local, project):
     """A stack nobody can delete, or a second attempt without drain."""
     stack = project.create_gated(size=1)
@@ -123,6 +124,7 @@ def test_dead_senlin_cuts_no_session(local, project, engine_log):
     assert server not in project.servers()
 
 
+@tenant.long
 def test_drain_that_ends_while_senlin_is_dead(local, project):
     """The server would wait for its whole timeout, and nobody know why."""
     stack, action, victim, other = drain_one_of_two(project)

@@ -38,6 +38,7 @@ def test_scale_in_waits_for_the_drain(project):
                for event in stack.events('hook'))
 
 
+@tenant.long
 def test_two_members_drain_at_once_and_go_one_by_one(project):
     """The slower of two drains would be cut by the end of the faster one."""
     stack = project.create_gated(size=2)
