@@ -16,6 +16,7 @@ def drain_one_of_two(project):
     return stack, action, victim, other
 
 
+@tenant.long
 def test_signal_outlives_a_dead_heat(local, project):
     """The server would wait for its whole timeout, or go undrained."""
     _stack, _action, victim, other = drain_one_of_two(project)
