@@ -11,7 +11,6 @@ from heat.engine import constraints
 from heat.engine import properties
 from heat.engine import resource
 from heat.engine.resources import signal_responder
-from heat.engine import support
 from keystoneauth1 import exceptions as ksa_exceptions
 from oslo_concurrency import lockutils
 from oslo_context import context as oslo_context
@@ -45,11 +44,6 @@ class LifecycleHook(_resource.HookResource, signal_responder.SignalResponder):
     refer to both this resource and the cluster: it puts the hook on the
     cluster, and drains the cluster when the stack is deleted.
     """
-
-    default_client_name = 'senlin'
-
-    support_status = support.SupportStatus(
-        version='22.0.0', status=support.UNSUPPORTED)
 
     # A signal changes nothing in the metadata of any resource.
     signal_needs_metadata_updates = False

@@ -6,7 +6,6 @@ from heat.common import exception
 from heat.common.i18n import _
 from heat.engine import constraints
 from heat.engine import properties
-from heat.engine import support
 
 from . import _resource
 from . import _wait
@@ -27,9 +26,6 @@ class Webhooks(_resource.HookResource):
     """
 
     default_client_name = 'zaqar'
-
-    support_status = support.SupportStatus(
-        version='22.0.0', status=support.UNSUPPORTED)
 
     PROPERTIES = (
         QUEUE, URLS,

@@ -21,11 +21,10 @@ TEMPLATE = tenant.TEMPLATES / 'updated_cluster.yaml'
 @pytest.fixture(scope='module')
 def image(project):
     """Name of an image that only this module knows."""
-    name = 'image-' + uuid.uuid4().hex[:8]
-    made = project.connection.image.create_image(
-        name, data=b'x', container_format='bare', disk_format='raw')
+    name = project.create_image()
     yield name
-    project.connection.image.delete_image(made)
+    image = project.connection.image
+    image.delete_image(image.find_image(name))
 
 
 @pytest.fixture(scope='module')
