@@ -6,6 +6,8 @@ import pytest
 
 from tests.functional import tenant
 
+pytestmark = tenant.long
+
 
 @pytest.fixture(scope='module')
 def stack(project):

@@ -9,10 +9,12 @@ import pytest
 from sandbox import clients
 from tests.functional import tenant
 
+pytestmark = tenant.long
+
 TIMEOUT = 60
 
 # Servers of the largest stack.
-MANY = 20 if tenant.LONG else 8
+MANY = 20
 
 
 @pytest.fixture(scope='module')

@@ -7,6 +7,8 @@ import pytest
 
 from tests.functional import tenant
 
+pytestmark = tenant.long
+
 
 @pytest.fixture(scope='module')
 def stacks(project):
@@ -60,7 +62,6 @@ def test_healthy_stack_passes_its_check(stack):
         assert 'CHECK_COMPLETE' == stack.resource(name).resource_status
 
 
-@tenant.long
 def test_pending_is_readable_after_a_failed_delete(project, failing):
     """An operator could not see why a deletion has failed."""
     failing.wait('DELETE_FAILED')
