@@ -66,9 +66,7 @@ def five_lines(criteria):
 
 def criteria(stack):
     """Of the hook, as Senlin has it."""
-    [hook] = [resource.physical_resource_id for resource in
-              stack.project.heat.resources.list(stack.id, nested_depth=2)
-              if resource.resource_type == 'OS::Hooks::LifecycleHook']
+    [hook] = stack.ids('OS::Hooks::LifecycleHook').values()
     [policy] = stack.project.policies(hook)
     return policy.spec['properties']['criteria']
 
