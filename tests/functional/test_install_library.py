@@ -82,7 +82,6 @@ def types(project):
             project.heat.resource_types.list(filters={'name': 'Hooks::.*'})}
 
 
-@tenant.long
 def test_user_needs_no_files(site, project, tmp_path):
     """A stack of five lines is updated, outlives an upgrade, and drains."""
     site.run('install', '--environment',

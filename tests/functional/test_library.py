@@ -11,11 +11,7 @@ from tests.functional import tenant
 
 DOOR = tenant.LIBRARY / 'lifecycle_cluster.yaml'
 EXAMPLES = cloud.REPO / 'examples'
-# Those that choose a metric, and all of them with LONG=1.
-ENVIRONMENTS = [
-    path for path in sorted((cloud.REPO / 'environments').glob('*.yaml'))
-    if tenant.LONG or path.stem in ('composite', 'cpu', 'gnocchi', 'manual',
-                                    'prometheus')]
+ENVIRONMENTS = sorted((cloud.REPO / 'environments').glob('*.yaml'))
 
 SERVER = {'image': bootstrap.IMAGE, 'flavor': bootstrap.FLAVOR,
           'network': bootstrap.NETWORK}
@@ -81,7 +77,6 @@ def test_every_environment_starts_updates_and_is_deleted(project, stacks):
         *clustering.receivers()) if thing.name.startswith(tuple(names))]
 
 
-@tenant.long
 def test_minimal_example_drains_when_nobody_is_connected(project):
     """The first thing that a new user starts has to work as it is."""
     stack = project.create_stack(
@@ -95,7 +90,6 @@ def test_minimal_example_drains_when_nobody_is_connected(project):
     assert server not in project.servers()
 
 
-@tenant.long
 def test_full_example_serves_and_drains(project):
     """What uses every part at once shows where two do not fit together."""
     stack = project.create_stack(
@@ -123,7 +117,6 @@ def answers(url):
         return False
 
 
-@tenant.long
 def test_nothing_scales_out_what_is_being_deleted(project):
     """A server that is added behind a drain would be deleted without one."""
     stack = project.create_gated(size=1)

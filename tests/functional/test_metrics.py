@@ -92,7 +92,6 @@ def test_cpu_of_the_servers_of_this_cluster(stacks, measuring):
     metrics.scale_out(stack, lambda: measure(95, 1))
 
 
-@tenant.long
 def test_composite_waits_for_both_to_be_low(stacks, sessions, measuring):
     """Quiet sessions would be drained away because they cost no CPU.
 
