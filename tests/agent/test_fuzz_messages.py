@@ -114,7 +114,8 @@ _MIXED = st.builds(
 
 _DOCUMENTS = st.one_of(_PAGES, _MIXED, _PAGES, json_values.values)
 ANSWERS = st.one_of(
-    st.builds(json_values.wire, _DOCUMENTS), st.builds(json_values.wire, _DOCUMENTS),
+    st.builds(json_values.wire, _DOCUMENTS),
+    st.builds(json_values.wire, _DOCUMENTS),
     st.builds(_cut, st.builds(json_values.wire, _PAGES), st.floats(0, 1)),
     st.binary(max_size=60),
     st.builds(lambda depth, text: text * depth,

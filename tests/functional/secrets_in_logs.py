@@ -43,17 +43,24 @@ def of_hook(config, name='hook'):
                 query.rpartition('Signature=')[2]}
 
 
-def found(paths, secrets):
-    """Return where a secret is, as sentences; an empty list is good.
+def sizes(local):
+    """Return {log: its length now}, to begin there later."""
+    return {path: path.stat().st_size for path in local.cloud.logs.glob('*')}
+
+
+def found(paths, secrets, begin=None):
+    """Return where a secret is, as "file:line: secret"; empty is good.
 
     :param paths: log files.
     :param secrets: {name: secret}.
+    :param begin: {path: byte to begin with}; lines are counted from there.
     """
     wanted = {name: secret.encode() for name, secret in secrets.items()}
     places = []
     for path in paths:
         known = KNOWN.get(path.name)
         with path.open('rb') as log:
+            log.seek((begin or {}).get(path, 0))
             for number, line in enumerate(log, 1):
                 if known and known.search(line):
                     continue
