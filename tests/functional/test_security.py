@@ -293,7 +293,7 @@ def test_scaling_url_drains_and_nothing_else(project, gated):
 
     assert not requests.get(url, timeout=60).ok
     # As many as the caller wants, whatever the step of the cluster is.
-    assert requests.post(url + '&count=2', timeout=60).ok
+    assert requests.post(url, json={'count': 2}, timeout=60).ok
     drains = gated.wait_for_drains(2)
     tenant.wait_for('the handlers', lambda: all(
         project.is_draining(server) for server in drains))
