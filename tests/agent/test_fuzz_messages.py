@@ -108,11 +108,18 @@ _OURS = st.fixed_dictionaries(
          'resource_id': st.sampled_from([SERVER, SERVER.upper()])},
         optional={'node_id': json_values.values})},
     optional={'age': st.integers(0, 299)})
+_NEARLY_OURS = st.fixed_dictionaries(
+    {'body': st.fixed_dictionaries(
+        {'lifecycle_action_token': _TOKENS, 'resource_id': _SERVERS},
+        optional={'server_id': json_values.values,
+                  'x\n': json_values.values})},
+    optional={'age': _AGES})
 _MIXED = st.builds(
     lambda messages: {'messages': messages, 'links': []},
-    st.lists(st.one_of(_OURS, _MESSAGES), min_size=1, max_size=4))
+    st.lists(st.one_of(_OURS, _NEARLY_OURS, _MESSAGES),
+             min_size=1, max_size=4))
 
-_DOCUMENTS = st.one_of(_PAGES, _MIXED, _PAGES, json_values.values)
+_DOCUMENTS = st.one_of(_PAGES, _MIXED, _MIXED, json_values.values)
 ANSWERS = st.one_of(
     st.builds(json_values.wire, _DOCUMENTS),
     st.builds(json_values.wire, _DOCUMENTS),
