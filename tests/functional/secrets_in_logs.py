@@ -9,19 +9,23 @@ import json
 import re
 from urllib import parse
 
-# A Fernet token of Keystone, a signature of Zaqar, one of Heat's CFN API.
+# What gives them away, whatever their value is.
 SHAPES = {
     'token of Keystone': re.compile(rb'gAAAAA[\w-]{60,}'),
     'signature of Zaqar': re.compile(
         rb'(?i)url-signature\W{1,5}[0-9a-f]{64}|"signature": ?"[0-9a-f]{64}'),
     'signature of Heat': re.compile(
         rb'(?i)[?&]Signature=[\w%+/]{20,}'),
+    'scaling URL': re.compile(rb'/v1/webhooks/[0-9a-f-]{36}/trigger'),
 }
 
 # {log: what begins the lines in which a service shows a secret of its own}.
 KNOWN = {
     # Both APIs write down each request with its query.
     'heat.log': re.compile(rb' eventlet\.wsgi\.server .* "[A-Z]+ /v1/'),
+    # So does Senlin; and Aodh, before it posts to one.
+    'senlin.log': re.compile(rb' eventlet\.wsgi\.server .* "[A-Z]+ /v1/'),
+    'aodh.log': re.compile(rb' aodh\.notifier\.rest '),
 }
 
 
