@@ -13,6 +13,7 @@ import pytest
 
 from sandbox import cloud
 from sandbox import lifecycle
+from tests.functional import secrets_in_logs
 from tests.functional import tenant
 
 
@@ -20,7 +21,12 @@ from tests.functional import tenant
 def local():
     """The local cloud, up."""
     with lifecycle.LocalCloud(cloud.Cloud()).running() as local:
+        begin = secrets_in_logs.sizes(local)
         yield local
+        # What all tests together have made the services say.
+        assert [] == secrets_in_logs.found(
+            sorted(local.cloud.logs.glob('*.log')),
+            secrets_in_logs.of_cloud(local), begin)
 
 
 @pytest.fixture(scope='module')

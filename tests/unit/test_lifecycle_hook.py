@@ -732,14 +732,27 @@ class SignalTest(_SignalTestCase):
 
     def test_token_that_is_no_uuid_is_refused(self):
         """The token becomes part of a URL."""
-        for token in ('', 'short', '../clusters', 5, {}, [], 'x' * 5000):
+        # The last one is a UUID as far as Python goes.
+        for token in ('', 'short', '../clusters', 5, {}, [], 'x' * 5000,
+                      '-' * 9000 + fakes._uuid()):
             self.signal(self.answer(token))
             sentence = self.events(self.hook)[-1]
             self.assertIn('lifecycle_action_token', sentence)
             self.assertTrue(sentence.endswith('.'), sentence)
 
-        self.assertEqual(7, len(self.warnings()))
+        self.assertEqual(8, len(self.warnings()))
         self.assertEqual([], self.completed())
+
+    def test_value_that_is_deeper_than_python_goes_is_refused(self):
+        """A guest could fill the log with tracebacks."""
+        value = []
+        for _level in range(5000):
+            value = [value]
+
+        said = self.hook.handle_signal(self.answer(value))
+
+        self.assertTrue(
+            said.startswith('refused: lifecycle_action_token "[['), said)
 
     def test_guest_cannot_write_log_lines(self):
         """A guest could forge what an operator reads."""
