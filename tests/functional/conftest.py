@@ -40,12 +40,14 @@ def project(local):
 
 @pytest.fixture
 def engine_log(local):
-    """What heat-engine has logged since the test began."""
-    log = local.processes.log('heat')
-    begin = log.stat().st_size
+    """What Heat has logged since the test began, all engines of it."""
+    begins = {log: log.stat().st_size for log in local.logs('heat')}
 
     def read():
-        with log.open('rb') as stream:
-            stream.seek(begin)
-            return stream.read().decode('utf-8', 'replace')
+        text = ''
+        for log, begin in begins.items():
+            with log.open('rb') as stream:
+                stream.seek(begin)
+                text += stream.read().decode('utf-8', 'replace')
+        return text
     return read

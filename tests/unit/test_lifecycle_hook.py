@@ -561,6 +561,39 @@ class SignalTest(_SignalTestCase):
         self.assertEqual([token], self.completed())
         self.assertEqual(1, len(texts))
 
+    def test_copy_that_another_engine_has_is_waited_for(self):
+        """Senlin would begin the deletion of the server a second time."""
+        token = self.senlin.wait_for_guest(self.cluster)
+        claims = self.plugin_module('_claim')
+
+        def other_engine():
+            claimed.__exit__(None, None, None)
+            self.senlin.end(token)
+
+        claimed = claims.claim(self.hook.context, self.hook.stack.id, token)
+        claimed.__enter__()
+        self.time.meanwhile = other_engine
+
+        self.assertRaises(base.NoActionRequired, self.hook.handle_signal,
+                          self.answer(token))
+        self.assertEqual([], self.completed())
+
+    def test_claim_of_a_dead_engine_ends(self):
+        """The drain would take until its timeout."""
+        token = self.senlin.wait_for_guest(self.cluster)
+        claims = self.plugin_module('_claim')
+        dead = claims.claim(self.hook.context, self.hook.stack.id, token)
+        dead.__enter__()
+
+        self.signal(self.answer(token))
+
+        self.assertEqual([token], self.completed())
+        self.assertGreaterEqual(self.time.slept, claims.LEASE)
+        # Nor is anything of it left.
+        slept = self.time.slept
+        with claims.claim(self.hook.context, self.hook.stack.id, token):
+            self.assertEqual(slept, self.time.slept)
+
     def test_suspended_stack_still_hears_its_guests(self):
         """Senlin goes on, so a drained server would stay until the timeout."""
         self.run_task(self.hook.suspend)
