@@ -412,9 +412,10 @@ class LifecycleHook(_resource.HookResource, signal_responder.SignalResponder):
 
     def _obey(self, signal):
         # A guest repeats a signal whose answer it has not seen, at times
-        # before the first copy has done anything. What follows is between
-        # the threads of this engine; what other engines have is claimed.
-        with lockutils.lock('lifecycle-action-%s' % signal.token):
+        # before the first copy has done anything, which may be with another
+        # engine. A lock costs less than a claim, so threads have that.
+        with lockutils.lock('lifecycle-action-%s' % signal.token), (
+                _claim.claim(self.context, self.stack.id, signal.token)):
             cluster_id, text = _wait.through_outages(self._answer, signal)
         if signal.result == _signals.CONTINUE:
             return text
@@ -443,7 +444,12 @@ class LifecycleHook(_resource.HookResource, signal_responder.SignalResponder):
         kept = signal.result == _signals.ROLLBACK and (
             given_up or action.status == _senlin.CANCELLED)
         if not (waits or kept or given_up):
-            self._ignore(action)
+            # The second copy of a signal, or one that came after the timeout.
+            LOG.debug('%(name)s: action %(token)s is %(status)s already',
+                      {'name': self.name, 'token': signal.token,
+                       'status': action.status})
+            raise resource.NoActionRequired(
+                res_name=self.name, reason='nothing waits for this signal')
         # Senlin looks at nothing but the token, so whose it is, is for us to
         # find out. The cluster comes from the node: the action would only
         # tell it to a newer microversion than openstacksdk asks for.
@@ -454,14 +460,20 @@ class LifecycleHook(_resource.HookResource, signal_responder.SignalResponder):
                 % signal.token)
         if kept:
             return node.cluster_id, None
-        with _claim.claim(self.context, self.stack.id, signal.token):
-            # Senlin takes one completion too many for one more order to begin,
-            # and another engine may have been faster with a copy.
-            now = _senlin.get_action(client, signal.token) or action
-            if now.status != action.status or (
-                    given_up and not self._was_given_up(now)):
-                self._ignore(now)
-            self._act(signal, action, node, given_up)
+        if given_up:
+            try:
+                _senlin.remove_drained_node(client, node.cluster_id, node.id)
+            except _senlin.Overtaken:
+                # Its next signal may find the cluster free.
+                raise resource.NoActionRequired(
+                    res_name=self.name, reason='the cluster is busy')
+        elif signal.result == _signals.CONTINUE:
+            # Senlin may have done it when its answer is lost; read again, the
+            # action would look as if somebody else had.
+            _wait.through_outages(_senlin.complete_lifecycle, client,
+                                  node.cluster_id, signal.token)
+        else:
+            _wait.through_outages(self._cancel, action, node)
         return node.cluster_id, (
             _('%(result)s for server %(server)s (%(node)s) after %(took)d s, '
               'by %(who)s: %(reason)s.')
@@ -483,32 +495,6 @@ class LifecycleHook(_resource.HookResource, signal_responder.SignalResponder):
                 # It may have been asked again, and answers that then.
                 not any(_senlin.unfinished_actions(client, node_id)) and
                 _senlin.get_node(client, node_id) is not None)
-
-    def _act(self, signal, action, node, given_up):
-        """Have Senlin do what a guest has answered."""
-        client = self.client()
-        # Senlin may have done it when its answer is lost; read again, the
-        # action would look as if somebody else had.
-        if given_up:
-            try:
-                _senlin.remove_drained_node(client, node.cluster_id, node.id)
-            except _senlin.Overtaken:
-                # Its next signal may find the cluster free.
-                raise resource.NoActionRequired(
-                    res_name=self.name, reason='the cluster is busy')
-        elif signal.result == _signals.CONTINUE:
-            _wait.through_outages(_senlin.complete_lifecycle, client,
-                                  node.cluster_id, signal.token)
-        else:
-            _wait.through_outages(self._cancel, action, node)
-
-    def _ignore(self, action):
-        """Leave a second copy, or a signal that came after the timeout."""
-        LOG.debug('%(name)s: action %(token)s is %(status)s already',
-                  {'name': self.name, 'token': action.id,
-                   'status': action.status})
-        raise resource.NoActionRequired(
-            res_name=self.name, reason='nothing waits for this signal')
 
     def _cancel(self, action, node):
         if action.action != _senlin.NODE_DELETE:
