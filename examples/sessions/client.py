@@ -31,7 +31,8 @@ class Session:
 
     `state` is FINISHED only if the server counted along without a mistake
     and answered the good-bye. REFUSED never began, so it lost nothing. CUT
-    is everything else, and `problem` says what happened.
+    is everything else, and `problem` says what happened. `seconds` may change
+    while it lives.
     """
 
     def __init__(self, address, seconds, port=7000, tick=0.2):
@@ -54,13 +55,13 @@ class Session:
             await self._expect(reader, 'READY')
             self.opened = time.time()
             self._become(State.OPEN, on_event)
-            end = time.monotonic() + self.seconds
-            while time.monotonic() < end:
+            begun = time.monotonic()
+            while time.monotonic() < begun + self.seconds:
                 self.count += 1
                 await self._say(writer, 'TICK %d' % self.count)
                 await self._expect(reader, 'OK %d' % self.count)
-                await asyncio.sleep(
-                    max(0, min(self.tick, end - time.monotonic())))
+                left = begun + self.seconds - time.monotonic()
+                await asyncio.sleep(max(0, min(self.tick, left)))
             await self._say(writer, 'BYE')
             await self._expect(reader, 'OK BYE')
             state = State.FINISHED

@@ -65,6 +65,10 @@ class Front:
     The service itself goes on, as it does behind a broken load balancer.
     """
 
+    @property
+    def handler(self):
+        return Handler
+
     def __init__(self, address, target):
         self.target = target
         self.fails = False
@@ -76,7 +80,7 @@ class Front:
 
     def open(self):
         self._server = http.server.ThreadingHTTPServer(
-            self._address, _Handler)
+            self._address, self.handler)
         self._address = self._server.server_address
         self._server.front = self
         threading.Thread(target=self._server.serve_forever, args=(0.05,),
@@ -106,7 +110,7 @@ class Front:
             self.fails = False
 
 
-class _Handler(http.server.BaseHTTPRequestHandler):
+class Handler(http.server.BaseHTTPRequestHandler):
 
     def _answer(self):
         front = self.server.front
@@ -115,9 +119,19 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             front.failures += 1
             self._send(500, {}, b'Internal Server Error')
             return
-        answer = requests.request(
-            self.command, front.target + self.path, data=body, timeout=60,
-            headers=_passed_on(self.headers), allow_redirects=False)
+        self._hand_on(body)
+
+    def _hand_on(self, body):
+        self.give(self.ask(body))
+
+    def ask(self, body):
+        """Return the answer of the service that is stood for."""
+        return requests.request(
+            self.command, self.server.front.target + self.path, data=body,
+            timeout=60, headers=_passed_on(self.headers),
+            allow_redirects=False)
+
+    def give(self, answer):
         self._send(answer.status_code, _passed_on(answer.headers),
                    answer.content)
 

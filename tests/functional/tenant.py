@@ -212,6 +212,11 @@ class Tenant:
             'GET', '/v2/queues/%s/messages?echo=true&limit=20' % queue)
         return [message['body'] for message in answer.json()['messages']]
 
+    def delete_messages(self, queue):
+        """Leave nothing on a queue."""
+        self._zaqar('POST', '/v2/queues/%s/purge' % queue,
+                    json={'resource_types': ['messages']})
+
     def subscriptions(self, queue):
         """Return {URL: ID} of who is told of a queue."""
         answer = self._zaqar(

@@ -1,0 +1,207 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""Inject faults while servers drain, and tell what broke."""
+
+import argparse
+import datetime
+import json
+import os
+import random
+import signal
+import sys
+import time
+
+import psutil
+
+from faults import catalogue
+from faults import verdict
+from sandbox import cloud
+from sandbox import lifecycle
+
+RESULTS = cloud.REPO / 'build' / 'faults' / 'results.json'
+
+
+def _parser():
+    parser = argparse.ArgumentParser(
+        prog='faults', description='Faults while servers drain with sessions '
+        'open on them, on a real local cloud. Each fault alone, and then '
+        'random sequences of three.',
+        epilog='Faults: %s.' % ', '.join(catalogue.FAULTS))
+    parser.add_argument('--only', metavar='NAME', action='append',
+                        choices=list(catalogue.FAULTS),
+                        help='this fault alone, and no sequence; can be given '
+                             'more than once')
+    parser.add_argument('--random', metavar='N', type=int,
+                        help='this many random sequences, and no fault alone '
+                             '(default: all faults alone, then 30)')
+    parser.add_argument('--seed', type=int,
+                        help='repeat the sequences of a run')
+    parser.add_argument('--part', default='1/1', type=_part, metavar='I/N',
+                        help='every Nth injection, beginning with the Ith')
+    parser.add_argument('--keep', action='store_true',
+                        help='leave the local cloud running')
+    parser.add_argument('--format', choices=('text', 'json'), default='text',
+                        help='how the result is printed')
+    return parser
+
+
+def _part(text):
+    index, number = map(int, text.split('/'))
+    if not 0 < index <= number:
+        raise ValueError
+    return index, number
+
+
+def plan(only=None, number=None, seed=0, part=(1, 1)):
+    """Return what is to be injected, a list of lists of (name, pause)."""
+    if only:
+        chosen = [[(name, 0)] for name in only]
+    else:
+        alone = [[(name, 0)] for name in catalogue.FAULTS]
+        chosen = ([] if number is not None else alone) + [
+            list(sequence) for sequence in catalogue.sequences(
+                seed, 30 if number is None else number)]
+    index, parts = part
+    return chosen[index - 1::parts]
+
+
+def _inject(scene, injection):
+    """Return the result of one injection."""
+    began = time.monotonic()
+    result = {'faults': [name for name, _ in injection],
+              'pauses': [pause for _, pause in injection]}
+    try:
+        record = scene.inject([(catalogue.FAULTS[name], pause)
+                               for name, pause in injection])
+    except Exception as error:
+        # The next one may find a better world.
+        result['broken'] = ['%s: %s' % (type(error).__name__, error)]
+        return result
+    finally:
+        result['seconds'] = round(time.monotonic() - began)
+    result.update(verdict.counts(record), broken=verdict.broken(record))
+    result['phases'] = {
+        drain.phase: drain.gone and round(drain.gone - record.begun, 1)
+        for drain in record.drains}
+    return result
+
+
+def _heal(local):
+    """Let every service of the local cloud run and answer."""
+    for name in local.services:
+        local.processes.signal(name, signal.SIGCONT)
+    local.up()
+
+
+def _run(local, injections, say):
+    from faults import scene as scenes
+
+    scene = None
+    for number, injection in enumerate(injections, 1):
+        say('%d of %d: %s' % (number, len(injections), ', '.join(
+            name for name, _ in injection)))
+        scene = scene or scenes.Scene(local, say)
+        result = _inject(scene, injection)
+        for problem in result['broken']:
+            say('  BROKEN: %s' % problem)
+        say('  %s' % _figures(result))
+        yield result
+        if result['broken']:
+            # Whatever is wrong with them shall not be the next one's.
+            _heal(local)
+            _clear(scene, say)
+            scene = None
+    if scene:
+        left = _clear(scene, say)
+        if left:
+            yield {'faults': ['the end'], 'seconds': 0,
+                   'broken': ['left behind: %s' % left]}
+
+
+def _clear(scene, say):
+    say('  every stack is deleted')
+    try:
+        return scene.clear()
+    except AssertionError as error:
+        say('  BROKEN: %s' % error)
+        return str(error)
+    finally:
+        scene.close()
+
+
+def _figures(result):
+    if 'sessions' not in result:
+        return 'no result after %(seconds)d s' % result
+    return ('%(sessions)d sessions, %(finished)d finished, %(cut)d cut, '
+            '%(lost_by_the_fault)d lost by the fault itself; %(drains)d '
+            'drains, %(deleted)d deleted, %(at_timeout)d of them at the '
+            'timeout; %(seconds)d s' % result)
+
+
+def _machine():
+    return {'cores': os.cpu_count(), 'memory_gib': round(
+        psutil.virtual_memory().total / 2 ** 30, 1)}
+
+
+def main(argv=None):
+    """Run it.
+
+    :returns: 0 if no invariant broke.
+    """
+    args = _parser().parse_args(argv)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    seed = args.seed
+    if seed is None:
+        seed = random.SystemRandom().randrange(10 ** 6)
+    out = sys.stderr if args.format == 'json' else sys.stdout
+    zero = time.monotonic()
+
+    def say(text):
+        print('%7.1f s  %s' % (time.monotonic() - zero, text), file=out,
+              flush=True)
+
+    say('seed %d' % seed)
+    report = {'date': datetime.date.today().isoformat(), 'seed': seed,
+              'machine': _machine(), 'injections': []}
+    local = lifecycle.LocalCloud(cloud.Cloud(), say)
+    try:
+        with local.running(args.keep):
+            for result in _run(local, plan(args.only, args.random, seed,
+                                           args.part), say):
+                report['injections'].append(result)
+                report['seconds'] = round(time.monotonic() - zero)
+                # Each time: a run that is interrupted has its results.
+                cloud.write_atomically(RESULTS, json.dumps(report, indent=1))
+    except cloud.SandboxError as error:
+        print('faults: %s' % error, file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print('faults: interrupted.', file=sys.stderr)
+        return 130
+    if args.format == 'json':
+        print(json.dumps(report, indent=1))
+    else:
+        print(summary(report))
+    return int(any(result['broken'] for result in report['injections']))
+
+
+def summary(report):
+    """Return the result as a table for people."""
+    lines = ['', '%-45s %8s %5s %5s %6s %8s %6s  %s' % (
+        'Faults', 'Sessions', 'Lost', 'Cut', 'Drains', 'Timeouts', 'Time',
+        'Invariants')]
+    for result in report['injections']:
+        lines.append('%-45s %8s %5s %5s %6s %8s %4d s  %s' % (
+            ', '.join(result['faults']), *(
+                result.get(key, '-') for key in (
+                    'sessions', 'lost_by_the_fault', 'cut', 'drains',
+                    'at_timeout')), result['seconds'],
+            'broken: %d' % len(result['broken']) if result['broken']
+            else 'kept'))
+        lines += ['    ' + problem for problem in result['broken']]
+    return '\n'.join([*lines, '', 'Seed %d. Written %s' % (
+        report['seed'], RESULTS)])
+
+
+if __name__ == '__main__':
+    sys.exit(main())

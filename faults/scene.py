@@ -1,0 +1,470 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""Clusters that drain, each held in another phase, for a fault to meet."""
+
+import concurrent.futures
+import contextlib
+import json
+import pathlib
+import re
+import threading
+import time
+
+from heatclient import exc as heat_exceptions
+from keystoneauth1 import exceptions as ksa_exceptions
+from openstack import exceptions as sdk_exceptions
+import requests
+
+from faults import crowd
+from faults import guests
+from faults import inventory
+from faults import network
+from faults import verdict
+from sandbox.services import heat
+from sandbox.services import zaqar
+from tests.functional import tenant
+
+TEMPLATE = pathlib.Path(__file__).with_name('cluster.yaml')
+# Seconds that a drain may take. Long enough for every fault to be over, and
+# for what it has broken to recover, so that nothing goes by the timeout that
+# need not.
+TIMEOUT = 100
+# Seconds for a drain to end after its timeout, which Senlin looks at every
+# few seconds, and for a stack to go after its last drain.
+PATIENCE = 150
+
+# Sessions with each server.
+_SESSIONS = 2
+# Seconds, at least, from the moment a fault begins until clients say good-bye.
+_LINGER = 8
+# Seconds until a phase, which nothing disturbs yet, is reached.
+_PREPARATION = 120
+
+# Seconds after which the tenant deletes a stack again that has not gone. Heat
+# does not resume a deletion whose engine has died.
+_IMPATIENCE = 60
+
+_HANDLER = re.compile(r'handler \S+: started')
+_UNFINISHED = ('INIT', 'WAITING', 'READY', 'RUNNING',
+               'WAITING_LIFECYCLE_COMPLETION')
+
+# What the services may answer to the tenant while they are in trouble.
+TROUBLE = (sdk_exceptions.SDKException, ksa_exceptions.ClientException,
+           heat_exceptions.BaseException, requests.RequestException,
+           # The answer of a service that died in the middle of it.
+           ValueError, KeyError, AssertionError)
+
+SCALE_IN = {
+    'idle': 'the scale-in begins while the fault lasts',
+    'told': 'the message is on the queue, the agent has not polled',
+    'handler': 'the drain handler runs',
+    'signal': 'the handler is done, the signal has not arrived',
+    'after': 'the signal has just been accepted',
+}
+DELETE = {
+    'delete-begun': 'stack delete: the resize has begun, no agent knows',
+    'delete-handler': 'stack delete: the drain handler runs',
+    'delete-drained': 'stack delete: the server is gone, the cluster is not',
+}
+# Whose agents must not hear of the drain before the fault.
+_DEAF = ('told', 'delete-begun')
+# Whose signals are held back in the network.
+_HELD = ('signal', 'after', 'delete-drained')
+
+
+class Member:
+    """A cluster that is held in one phase, and its oldest server.
+
+    :ivar victim: ID of that server, the one that goes.
+    :ivar asked: when the tenant asked for that, seconds since the epoch.
+    :ivar gone: when Nova had it no more.
+    :ivar ended: whether nothing waits for its drain any more.
+    """
+
+    def __init__(self, phase, stack):
+        self.phase = phase
+        self.stack = stack
+        self.queue = stack.resource('hook').physical_resource_id
+        nodes = sorted(stack.nodes().values(), key=lambda n: n.created_at)
+        self.victim = nodes[0].physical_id
+        self.cluster_id = stack.cluster_id
+        self.asked = self.gone = None
+        self.ended = False
+        # Kept open: it can be read to its end after its guest has gone.
+        self._log = (stack.project.guest(self.victim)
+                     / 'var/log/drain-agent.log').open()
+
+    @property
+    def is_deleted(self):
+        """Whether the stack goes, and not only a server."""
+        return self.phase in DELETE
+
+    @property
+    def held(self):
+        """Part of the path to which the guests send their signals."""
+        return self.stack.id
+
+    def agent_log(self):
+        self._log.seek(0)
+        return self._log.read()
+
+    def drains(self):
+        return _HANDLER.search(self.agent_log())
+
+    def forget(self):
+        self._log.close()
+
+
+class Scene:
+    """The clusters on one local cloud, and their sessions.
+
+    Those that are scaled in are used for one injection after the other, those
+    that are deleted are made anew for each.
+
+    :param local: the LocalCloud, up.
+    :param say: called with a line of progress.
+    :param timeout: seconds that a drain may take.
+    """
+
+    def __init__(self, local, say=print, timeout=TIMEOUT):
+        self.local = local
+        self.timeout = timeout
+        self.project = tenant.Tenant(local)
+        self.crowd = crowd.Crowd()
+        self._say = say
+        self._zero = inventory.take(local, self.project)
+        # {phase: stack} of those that are used again, and what is there
+        # because of them.
+        self._kept = {}
+        self._belongings = None
+        self._members = []
+        self._lost = {}
+        cloud = local.cloud
+        targets = [cloud.url(port) for port in (heat.CFN_PORT, zaqar.PORT)]
+        self.links = [network.Link(cloud.address, url) for url in targets]
+        self._signals = self.links[0]
+        self._urls = dict(zip(targets, (link.url for link in self.links)))
+
+    @property
+    def _senlin(self):
+        return self.project.connection.clustering
+
+    # What faults ask of it
+
+    def victims(self, phases=None):
+        """IDs of the servers that are to go and are still there."""
+        return [member.victim for member in self._members if not member.gone
+                and (phases is None or member.phase in phases)]
+
+    def folder(self, server):
+        return self.project.guest(server)
+
+    def reboot(self, servers):
+        for server in servers:
+            self._lost.setdefault(server, []).append(time.time())
+            with contextlib.suppress(*TROUBLE):
+                self.project.connection.compute.reboot_server(server, 'HARD')
+
+    def lose_sessions(self):
+        """Note that the fault itself ends all sessions with all servers."""
+        for server in self.crowd.servers():
+            self._lost.setdefault(server, []).append(time.time())
+
+    def empty_queues(self):
+        for member in self._members:
+            # The stack of one may be gone by now, and its queue with it.
+            with contextlib.suppress(*TROUBLE):
+                self.project.delete_messages(member.queue)
+
+    # An injection
+
+    def inject(self, faults):
+        """Prepare every phase, inject faults one after the other, watch.
+
+        :param faults: a list of (fault, seconds before it begins).
+        :returns: a Record.
+        :raises AssertionError: when the phases were not reached.
+        """
+        self._prepare_clusters()
+        self._lost = {}
+        for fault, _ in faults:
+            fault.prepare(self)
+        over = threading.Event()
+        watcher = threading.Thread(target=self._watch, args=(over,),
+                                   daemon=True)
+        watcher.start()
+        try:
+            self._hold_phases()
+            record = verdict.Record(self.timeout, time.time(), None,
+                                    lost=self._lost)
+            self._inject_all(faults)
+            record.over = time.time()
+            self._say('  over, waiting for every drain to end')
+            record.repeated = self._wait_for_drains()
+        finally:
+            over.set()
+            watcher.join()
+        self._judge(record)
+        return record
+
+    def _inject_all(self, faults):
+        lasts = [self.timeout / 2 if fault.lasts is None else fault.lasts
+                 for fault, _ in faults]
+        for number, ((fault, pause), seconds) in enumerate(
+                zip(faults, lasts)):
+            time.sleep(pause if number else 0)
+            self._say('  %s, for %d s' % (fault.name, seconds))
+            end = time.monotonic() + seconds
+            fault.begin(self)
+            if not number:
+                self._let_go(max(_LINGER, sum(lasts) / 2), any(
+                    fault.keeps_sessions for fault, _ in faults))
+            time.sleep(max(0, end - time.monotonic()))
+            fault.end(self)
+
+    # Clusters
+
+    def _prepare_clusters(self):
+        """Have every cluster at its size, with sessions on all servers."""
+        self._say('  every cluster is made, or made whole')
+        for member in self._members:
+            member.forget()
+        with concurrent.futures.ThreadPoolExecutor(4) as pool:
+            kept = list(pool.map(self._keep, SCALE_IN))
+            if self._belongings is None:
+                self._belongings = inventory.take(self.local, self.project)
+            self._members = kept + list(pool.map(
+                lambda phase: self._ready(Member(phase, self._create(1))),
+                DELETE))
+
+    def _keep(self, phase):
+        if phase not in self._kept:
+            self._belongings = None
+            self._kept[phase] = self._create(2)
+        return self._ready(Member(phase, self._kept[phase]))
+
+    def _create(self, size):
+        return self.project.create_stack(
+            TEMPLATE, size=size, drain_timeout=self.timeout, links=self._urls)
+
+    def _ready(self, member):
+        """Wait for agents and sessions, and return the member."""
+        for server, address in self.project.addresses(
+                member.cluster_id).items():
+            folder = self.folder(server)
+            tenant.wait_for('the agent of %s' % server,
+                            lambda: _listens(folder), _PREPARATION)
+            if not self.crowd.count_open(server):
+                self.crowd.open(server, address, _SESSIONS)
+            tenant.wait_for('sessions with %s' % server, lambda: (
+                self.crowd.count_open(server) == _SESSIONS), _PREPARATION)
+        return member
+
+    # Phases
+
+    def _hold_phases(self):
+        self._say('  every cluster goes into its phase')
+        with concurrent.futures.ThreadPoolExecutor(8) as pool:
+            list(pool.map(self._hold, self._members))
+        # What cannot be held comes last: both are over within seconds.
+        drained, after = (self._member('delete-drained'),
+                          self._member('after'))
+        self._signals.release(drained.held)
+        tenant.wait_for('the server to go', lambda: drained.gone,
+                        _PREPARATION)
+        self._signals.release(after.held)
+        tenant.wait_for('the signal', lambda: (
+            self._signals.is_answered(after.held)), _PREPARATION)
+
+    def _member(self, phase):
+        [member] = [m for m in self._members if m.phase == phase]
+        return member
+
+    def _hold(self, member):
+        if member.phase == 'idle':
+            return
+        if member.phase in _DEAF:
+            guests.stop_agent(member.victim)
+        if member.phase in _HELD:
+            self._signals.hold(member.held)
+        member.asked = time.time()
+        if member.is_deleted:
+            member.stack.start_delete()
+        else:
+            member.stack.scale_in()
+        tenant.wait_for('the phase %s' % member.phase, {
+            'told': lambda: any(
+                message.get('resource_id') == member.victim
+                for message in self.project.messages(member.queue)),
+            'delete-begun': lambda: any(self._senlin.actions(
+                target_id=member.cluster_id, action='CLUSTER_RESIZE')),
+        }.get(member.phase, member.drains), _PREPARATION)
+        if member.phase in _HELD:
+            self.crowd.finish([member.victim])
+            tenant.wait_for('the signal of %s' % member.phase, lambda: (
+                self._signals.is_waiting(member.held)), _PREPARATION)
+
+    def _let_go(self, linger, keep_sessions):
+        """The first fault has begun: what was held meets it."""
+        for member in self._members:
+            if member.phase in _DEAF:
+                guests.continue_agent(member.victim)
+            self._signals.release(member.held)
+        idle = self._member('idle')
+        threading.Thread(target=self._scale_in_anyhow, args=(idle,),
+                         daemon=True).start()
+        if not keep_sessions:
+            threading.Thread(target=self._say_good_bye, daemon=True,
+                             args=(idle, linger)).start()
+
+    def _scale_in_anyhow(self, member):
+        """Ask until it is taken, once, however much trouble there is."""
+        member.asked = time.time()
+        end = time.monotonic() + self.timeout
+        while time.monotonic() < end:
+            with contextlib.suppress(*TROUBLE):
+                # The answer to a request that was taken may be lost.
+                if self._senlin.get_cluster(
+                        member.cluster_id).desired_capacity < 2:
+                    return
+                self._senlin.scale_in_cluster(member.cluster_id, count=1)
+            time.sleep(1)
+
+    def _say_good_bye(self, idle, linger):
+        """Let the clients finish; those of who is told late, late."""
+        time.sleep(linger)
+        self.crowd.finish([member.victim for member in self._members
+                           if member is not idle])
+        end = time.monotonic() + self.timeout
+        while not (idle.drains() or idle.gone) and time.monotonic() < end:
+            time.sleep(0.5)
+        time.sleep(2)
+        self.crowd.finish([idle.victim])
+
+    # The end
+
+    def _watch(self, over):
+        """Note when Nova has the victims no more."""
+        while not over.wait(0.3):
+            with contextlib.suppress(*TROUBLE):
+                servers = self.project.servers()
+                for member in self._members:
+                    if member.victim not in servers and not member.gone:
+                        member.gone = time.time()
+
+    def _wait_for_drains(self):
+        """Return how often a stack had to be deleted again."""
+        begun = time.monotonic()
+        repeated = 0
+        impatient = begun + _IMPATIENCE
+        while time.monotonic() < begun + self.timeout + PATIENCE:
+            for member in self._members:
+                with contextlib.suppress(*TROUBLE):
+                    member.ended = member.ended or self._has_ended(member)
+            left = [member for member in self._members if not member.ended]
+            if not left:
+                break
+            if time.monotonic() > impatient:
+                impatient = time.monotonic() + _IMPATIENCE
+                for member in left:
+                    # What still has its time is left in peace.
+                    if member.is_deleted and (member.gone or time.time() > (
+                            member.asked + self.timeout)):
+                        repeated += 1
+                        with contextlib.suppress(*TROUBLE):
+                            member.stack.start_delete()
+            time.sleep(1)
+        return repeated
+
+    def _has_ended(self, member):
+        if member.is_deleted:
+            return member.stack.is_gone()
+        cluster = self._senlin.get_cluster(member.cluster_id)
+        waiting = {action.target_id for action in self._senlin.actions(
+            status='WAITING_LIFECYCLE_COMPLETION')}
+        return (member.asked and not waiting & set(cluster.node_ids)
+                and (member.phase != 'idle' or cluster.desired_capacity < 2)
+                and not list(self._senlin.actions(
+                    target_id=cluster.id, status=_UNFINISHED)))
+
+    def _judge(self, record):
+        victims = {member.victim for member in self._members}
+        self.crowd.finish(victims)
+        end = time.monotonic() + 10
+        while (any(map(self.crowd.count_open, victims))
+                and time.monotonic() < end):
+            time.sleep(0.2)
+        record.sessions = (
+            self.crowd.take(victims)
+            # All others live on, unless they were cut.
+            + self.crowd.take(self.crowd.servers(), ended_only=True))
+        record.drains = [
+            verdict.Drain(m.phase, m.victim, m.asked, m.gone, bool(m.ended),
+                          m.agent_log()) for m in self._members]
+        self._say('  every cluster is used again')
+        kept = [member for member in self._members if not member.is_deleted]
+        with concurrent.futures.ThreadPoolExecutor(4) as pool:
+            for member, problem in zip(kept, pool.map(self._recover, kept)):
+                if problem:
+                    record.unusable[member.phase] = problem
+                    self._kept.pop(member.phase).start_delete()
+        record.left = self._left(self._belongings)
+
+    def _recover(self, member):
+        """Bring a cluster back to two members; return what went wrong."""
+        try:
+            if member.victim in member.stack.members():
+                # Senlin has given its scale-in up; who still wants the server
+                # away asks again, as an alarm does.
+                member.stack.scale_in()
+                tenant.wait_for(
+                    'the deletion by a second scale-in', lambda: (
+                        member.victim not in self.project.servers()),
+                    self.timeout + PATIENCE)
+            action = tenant.wait_for(
+                'Senlin to take the scale-out', member.stack.scale_out,
+                PATIENCE)
+            tenant.wait_for('the scale-out', lambda: (
+                member.stack.is_over(action)), PATIENCE)
+            size = len(member.stack.members())
+            return None if size == 2 else '%d members instead of 2' % size
+        except TROUBLE as error:
+            return str(error) or type(error).__name__
+
+    def _left(self, before):
+        """Return what stacks have left that are gone, {kind: names}."""
+        def find():
+            mine = set()
+            for stack in self._kept.values():
+                for server, node in stack.nodes().items():
+                    mine |= {server, node.id}
+            return inventory.added(
+                before, inventory.take(self.local, self.project), mine)
+
+        end = time.monotonic() + 30
+        left = find()
+        while any(left.values()) and time.monotonic() < end:
+            time.sleep(2)
+            left = find()
+        return {kind: sorted(names) for kind, names in left.items() if names}
+
+    def clear(self):
+        """Delete every stack; return what is left then, {kind: names}."""
+        self._kept = {}
+        self.project.delete_stacks()
+        return self._left(self._zero)
+
+    def close(self):
+        for link in self.links:
+            link.close()
+
+
+def _listens(folder):
+    """Whether agent and application of a guest are as they shall be."""
+    try:
+        status = json.loads(
+            (folder / 'run/drain-agent/status.json').read_text())
+    except (OSError, ValueError):
+        return False
+    # Only an agent that has the settings of the application counts them.
+    return 'connections' in status and status['polls'] > 0
