@@ -36,6 +36,10 @@ def _parser():
                              '(default: all faults alone, then 30)')
     parser.add_argument('--seed', type=int,
                         help='repeat the sequences of a run')
+    parser.add_argument('--timeout', metavar='SECONDS', type=int,
+                        default=100,
+                        help='timeout of the drains; a slow machine needs '
+                             'more (default: %(default)d)')
     parser.add_argument('--part', default='1/1', type=_part, metavar='I/N',
                         help='every Nth injection, beginning with the Ith')
     parser.add_argument('--keep', action='store_true',
@@ -93,14 +97,14 @@ def _heal(local):
     local.up()
 
 
-def _run(local, injections, say):
+def _run(local, injections, timeout, say):
     from faults import scene as scenes
 
     scene = None
     for number, injection in enumerate(injections, 1):
         say('%d of %d: %s' % (number, len(injections), ', '.join(
             name for name, _ in injection)))
-        scene = scene or scenes.Scene(local, say)
+        scene = scene or scenes.Scene(local, say, timeout)
         result = _inject(scene, injection)
         for problem in result['broken']:
             say('  BROKEN: %s' % problem)
@@ -162,12 +166,13 @@ def main(argv=None):
 
     say('seed %d' % seed)
     report = {'date': datetime.date.today().isoformat(), 'seed': seed,
-              'machine': _machine(), 'injections': []}
+              'machine': _machine(), 'timeout': args.timeout,
+              'injections': []}
     local = lifecycle.LocalCloud(cloud.Cloud(), say)
     try:
         with local.running(args.keep):
-            for result in _run(local, plan(args.only, args.random, seed,
-                                           args.part), say):
+            injections = plan(args.only, args.random, seed, args.part)
+            for result in _run(local, injections, args.timeout, say):
                 report['injections'].append(result)
                 report['seconds'] = round(time.monotonic() - zero)
                 # Each time: a run that is interrupted has its results.

@@ -25,10 +25,6 @@ from sandbox.services import zaqar
 from tests.functional import tenant
 
 TEMPLATE = pathlib.Path(__file__).with_name('cluster.yaml')
-# Seconds that a drain may take. Long enough for every fault to be over, and
-# for what it has broken to recover, so that nothing goes by the timeout that
-# need not.
-TIMEOUT = 100
 # Seconds for a drain to end after its timeout, which Senlin looks at every
 # few seconds, and for a stack to go after its last drain.
 PATIENCE = 150
@@ -38,7 +34,7 @@ _SESSIONS = 2
 # Seconds, at least, from the moment a fault begins until clients say good-bye.
 _LINGER = 8
 # Seconds until a phase, which nothing disturbs yet, is reached.
-_PREPARATION = 120
+_PREPARATION = 300
 
 # Seconds after which the tenant deletes a stack again that has not gone. Heat
 # does not resume a deletion whose engine has died.
@@ -66,6 +62,8 @@ DELETE = {
     'delete-handler': 'stack delete: the drain handler runs',
     'delete-drained': 'stack delete: the server is gone, the cluster is not',
 }
+# Where another server with sessions looks on.
+_WITH_BYSTANDER = ('handler', 'after')
 # Whose agents must not hear of the drain before the fault.
 _DEAF = ('told', 'delete-begun')
 # Whose signals are held back in the network.
@@ -76,6 +74,7 @@ class Member:
     """A cluster that is held in one phase, and its oldest server.
 
     :ivar victim: ID of that server, the one that goes.
+    :ivar size: how many servers the cluster has.
     :ivar asked: when the tenant asked for that, seconds since the epoch.
     :ivar gone: when Nova had it no more.
     :ivar ended: whether nothing waits for its drain any more.
@@ -85,9 +84,12 @@ class Member:
         self.phase = phase
         self.stack = stack
         self.queue = stack.resource('hook').physical_resource_id
-        nodes = sorted(stack.nodes().values(), key=lambda n: n.created_at)
+        # Two that were made at once have the same second.
+        nodes = sorted(stack.nodes().values(),
+                       key=lambda node: (node.created_at, node.index))
         self.victim = nodes[0].physical_id
         self.cluster_id = stack.cluster_id
+        self.size = len(nodes)
         self.asked = self.gone = None
         self.ended = False
         # Kept open: it can be read to its end after its guest has gone.
@@ -123,10 +125,12 @@ class Scene:
 
     :param local: the LocalCloud, up.
     :param say: called with a line of progress.
-    :param timeout: seconds that a drain may take.
+    :param timeout: seconds that a drain may take. Long enough for every fault
+        to be over, and for what it has broken to recover, so that nothing
+        goes by the timeout that need not.
     """
 
-    def __init__(self, local, say=print, timeout=TIMEOUT):
+    def __init__(self, local, say=print, timeout=100):
         self.local = local
         self.timeout = timeout
         self.project = tenant.Tenant(local)
@@ -240,7 +244,7 @@ class Scene:
     def _keep(self, phase):
         if phase not in self._kept:
             self._belongings = None
-            self._kept[phase] = self._create(2)
+            self._kept[phase] = self._create(1 + (phase in _WITH_BYSTANDER))
         return self._ready(Member(phase, self._kept[phase]))
 
     def _create(self, size):
@@ -303,6 +307,7 @@ class Scene:
             self.crowd.finish([member.victim])
             tenant.wait_for('the signal of %s' % member.phase, lambda: (
                 self._signals.is_waiting(member.held)), _PREPARATION)
+        self._say('    %s' % member.phase)
 
     def _let_go(self, linger, keep_sessions):
         """The first fault has begun: what was held meets it."""
@@ -325,7 +330,7 @@ class Scene:
             with contextlib.suppress(*TROUBLE):
                 # The answer to a request that was taken may be lost.
                 if self._senlin.get_cluster(
-                        member.cluster_id).desired_capacity < 2:
+                        member.cluster_id).desired_capacity < member.size:
                     return
                 self._senlin.scale_in_cluster(member.cluster_id, count=1)
             time.sleep(1)
@@ -383,7 +388,8 @@ class Scene:
         waiting = {action.target_id for action in self._senlin.actions(
             status='WAITING_LIFECYCLE_COMPLETION')}
         return (member.asked and not waiting & set(cluster.node_ids)
-                and (member.phase != 'idle' or cluster.desired_capacity < 2)
+                and (member.phase != 'idle'
+                     or cluster.desired_capacity < member.size)
                 and not list(self._senlin.actions(
                     target_id=cluster.id, status=_UNFINISHED)))
 
@@ -411,7 +417,7 @@ class Scene:
         record.left = self._left(self._belongings)
 
     def _recover(self, member):
-        """Bring a cluster back to two members; return what went wrong."""
+        """Bring a cluster back to its size; return what went wrong."""
         try:
             if member.victim in member.stack.members():
                 # Senlin has given its scale-in up; who still wants the server
@@ -427,7 +433,8 @@ class Scene:
             tenant.wait_for('the scale-out', lambda: (
                 member.stack.is_over(action)), PATIENCE)
             size = len(member.stack.members())
-            return None if size == 2 else '%d members instead of 2' % size
+            return None if size == member.size else (
+                '%d members instead of %d' % (size, member.size))
         except TROUBLE as error:
             return str(error) or type(error).__name__
 
@@ -451,6 +458,7 @@ class Scene:
     def clear(self):
         """Delete every stack; return what is left then, {kind: names}."""
         self._kept = {}
+        self.crowd.finish(self.crowd.servers())
         self.project.delete_stacks()
         return self._left(self._zero)
 

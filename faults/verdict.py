@@ -62,10 +62,10 @@ class Record:
 
     :param begun: when the fault began, seconds since the epoch.
     :param over: when it was over.
-    :param lost: {server: [when]} the fault itself took the sessions with it, as
-        a reboot does.
+    :param lost: {server: [when]} the fault itself took the sessions with it,
+        as a reboot does.
     :param repeated: how often the tenant had to delete a stack again.
-    :param unusable: {phase: what was wrong when its cluster was used again}.
+    :param unusable: {phase: what was wrong when it was used again}.
     :param left: {kind: names} of what is still there after the stacks went.
     """
 
