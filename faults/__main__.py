@@ -5,6 +5,7 @@
 import argparse
 import datetime
 import json
+import logging
 import os
 import random
 import signal
@@ -14,6 +15,7 @@ import time
 import psutil
 
 from faults import catalogue
+from faults import render
 from faults import verdict
 from sandbox import cloud
 from sandbox import lifecycle
@@ -44,6 +46,9 @@ def _parser():
                         help='every Nth injection, beginning with the Ith')
     parser.add_argument('--keep', action='store_true',
                         help='leave the local cloud running')
+    parser.add_argument('--render', action='store_true',
+                        help='inject nothing, and write the results of the '
+                             'last run into the documentation')
     parser.add_argument('--format', choices=('text', 'json'), default='text',
                         help='how the result is printed')
     return parser
@@ -153,7 +158,12 @@ def main(argv=None):
     :returns: 0 if no invariant broke.
     """
     args = _parser().parse_args(argv)
+    # The clients of the services complain of every fault.
+    logging.getLogger().addHandler(logging.NullHandler())
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if args.render:
+        render.PAGE.write_text(render.page(json.loads(RESULTS.read_text())))
+        return 0
     seed = args.seed
     if seed is None:
         seed = random.SystemRandom().randrange(10 ** 6)
@@ -186,26 +196,9 @@ def main(argv=None):
     if args.format == 'json':
         print(json.dumps(report, indent=1))
     else:
-        print(summary(report))
+        print('%s\n\nSeed %d. Written %s' % (
+            render.summary(report), seed, RESULTS))
     return int(any(result['broken'] for result in report['injections']))
-
-
-def summary(report):
-    """Return the result as a table for people."""
-    lines = ['', '%-45s %8s %5s %5s %6s %8s %6s  %s' % (
-        'Faults', 'Sessions', 'Lost', 'Cut', 'Drains', 'Timeouts', 'Time',
-        'Invariants')]
-    for result in report['injections']:
-        lines.append('%-45s %8s %5s %5s %6s %8s %4d s  %s' % (
-            ', '.join(result['faults']), *(
-                result.get(key, '-') for key in (
-                    'sessions', 'lost_by_the_fault', 'cut', 'drains',
-                    'at_timeout')), result['seconds'],
-            'broken: %d' % len(result['broken']) if result['broken']
-            else 'kept'))
-        lines += ['    ' + problem for problem in result['broken']]
-    return '\n'.join([*lines, '', 'Seed %d. Written %s' % (
-        report['seed'], RESULTS)])
 
 
 if __name__ == '__main__':

@@ -7,6 +7,7 @@ import pytest
 from faults import __main__ as command
 from faults import catalogue
 from faults import inventory
+from faults import render
 from faults import verdict
 
 TIMEOUT = 100
@@ -185,16 +186,28 @@ def test_parts_are_the_whole():
     assert sorted(whole) == sorted(parts[0] + parts[1])
 
 
-def test_summary_shows_what_broke():
-    """A breach among fifty lines would be overlooked."""
-    report = {'seed': 7, 'injections': [
+REPORT = {
+    'date': '2026-01-01', 'seed': 7, 'timeout': TIMEOUT, 'seconds': 120,
+    'machine': {'cores': 2, 'memory_gib': 16}, 'injections': [
         {'faults': ['heat-killed'], 'seconds': 5, 'broken': ['why']},
         {'faults': ['heat-stopped'], 'seconds': 6, 'broken': [],
          **verdict.counts(record())}]}
 
-    text = command.summary(report)
 
-    assert 'broken: 1' in text
-    assert '    why' in text.splitlines()
-    assert 'kept' in text
-    assert 'Seed 7.' in text
+def test_summary_shows_what_broke():
+    """A breach among fifty lines would be overlooked."""
+    text = render.summary(REPORT).splitlines()
+
+    assert '    why' in text
+    assert ['BROKEN', 'heat-killed'] == text[2].split()[-2:]
+    assert ['kept', 'heat-stopped'] == text[4].split()[-2:]
+
+
+def test_page_has_what_broke_and_the_seed():
+    """Whoever reads the page would believe that all is well."""
+    text = render.page(REPORT)
+
+    assert 'seed 7: 2 injections in 2 minutes; 1 sessions, of which 0' in (
+        ' '.join(text.split()))
+    assert '(broken)' in text
+    assert '* heat-killed: why' in text

@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""The result of a run for people: on the terminal and in the documentation."""
+
+from sandbox import cloud
+from tools import rst
+
+PAGE = cloud.REPO / 'doc' / 'source' / 'fault_results.txt'
+
+_NOTE = """\
+.. Written by "python -m faults --render" from the results of the last run.
+"""
+
+# {title: key of a result}
+_COLUMNS = {'Sessions': 'sessions', 'Finished': 'finished',
+            'Lost': 'lost_by_the_fault', 'Cut': 'cut', 'Drains': 'drains',
+            'Gone': 'deleted', 'Timeout': 'at_timeout',
+            'Again': 'deletes_repeated'}
+
+
+def _row(result):
+    # An empty first cell would go on with the row above.
+    return [str(result.get(key, '?')) for key in _COLUMNS.values()]
+
+
+def _is_broken(result):
+    return 'BROKEN' if result['broken'] else 'kept'
+
+
+def summary(report):
+    """Return the result as a table for people, and why what broke."""
+    lines = ['', '%-10s' * (len(_COLUMNS) + 2) % (
+        *_COLUMNS, 'Seconds', 'Invariants') + 'Faults']
+    for result in report['injections']:
+        lines.append('%-10s' * (len(_COLUMNS) + 2) % (
+            *_row(result), result['seconds'], _is_broken(result))
+            + ', '.join(result['faults']))
+        lines += ['    ' + problem for problem in result['broken']]
+    return '\n'.join(lines)
+
+
+def page(report):
+    """Return the result as a part of the documentation."""
+    injections = report['injections']
+    machine = report['machine']
+
+    def total(key):
+        return sum(result.get(key, 0) for result in injections)
+
+    broken = ['%s: %s' % (', '.join(result['faults']), problem)
+              for result in injections for problem in result['broken']]
+    return rst.page(
+        _NOTE,
+        rst.paragraph(
+            '%s, %d cores, %g GiB of memory, timeout of the hook %d s, seed '
+            '%d: %d injections in %d minutes; %d sessions, of which %d were '
+            'cut; %d drains, of which %d ended at the timeout.' % (
+                report['date'], machine['cores'], machine['memory_gib'],
+                report['timeout'], report['seed'], len(injections),
+                report['seconds'] / 60, total('sessions'), total('cut'),
+                total('drains'), total('at_timeout'))),
+        rst.table([*_COLUMNS, 'Faults'], [
+            [*_row(result), ', '.join(result['faults'])
+             + (' (broken)' if result['broken'] else '')]
+            for result in injections]),
+        '\n'.join(line for problem in broken for line in rst.wrapped(
+            problem, '* ', '  ')))
