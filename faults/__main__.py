@@ -29,10 +29,10 @@ def _parser():
         'open on them, on a real local cloud. Each fault alone, and then '
         'random sequences of three.',
         epilog='Faults: %s.' % ', '.join(catalogue.FAULTS))
-    parser.add_argument('--only', metavar='NAME', action='append',
-                        choices=list(catalogue.FAULTS),
-                        help='this fault alone, and no sequence; can be given '
-                             'more than once')
+    parser.add_argument('--only', metavar='NAME[,NAME...]', action='append',
+                        type=_sequence,
+                        help='this fault, or these one after the other, and '
+                             'nothing else; can be given more than once')
     parser.add_argument('--random', metavar='N', type=int,
                         help='this many random sequences, and no fault alone '
                              '(default: all faults alone, then 30)')
@@ -54,6 +54,13 @@ def _parser():
     return parser
 
 
+def _sequence(text):
+    names = text.split(',')
+    if not set(names) <= set(catalogue.FAULTS):
+        raise ValueError
+    return names
+
+
 def _part(text):
     index, number = map(int, text.split('/'))
     if not 0 < index <= number:
@@ -62,9 +69,13 @@ def _part(text):
 
 
 def plan(only=None, number=None, seed=0, part=(1, 1)):
-    """Return what is to be injected, a list of lists of (name, pause)."""
+    """Return what is to be injected, a list of lists of (name, pause).
+
+    :param only: lists of names, instead of all that there is.
+    :param number: of random sequences, None for 30 after each fault alone.
+    """
     if only:
-        chosen = [[(name, 0)] for name in only]
+        chosen = [[(name, 0) for name in names] for names in only]
     else:
         alone = [[(name, 0)] for name in catalogue.FAULTS]
         chosen = ([] if number is not None else alone) + [

@@ -175,7 +175,19 @@ def test_every_fault_has_its_turn_alone_and_then_in_sequences():
     assert alone == injections[:len(alone)]
     assert 30 == len(injections) - len(alone)
     assert injections[len(alone):] == command.plan(number=30, seed=7)
-    assert [[('heat-killed', 0)]] == command.plan(['heat-killed'])
+    assert [[('heat-killed', 0)], [('heat-killed', 0), ('nova-stopped', 0)]
+            ] == command.plan([['heat-killed'],
+                               ['heat-killed', 'nova-stopped']])
+
+
+@pytest.mark.parametrize('words', [
+    ['--only', 'heat'], ['--only', 'heat-killed,none'], ['--part', '3/2']])
+def test_nonsense_is_refused(words, capsys):
+    """A misspelt fault would be one that never breaks anything."""
+    with pytest.raises(SystemExit):
+        command.main(words)
+
+    assert words[1] in capsys.readouterr().err
 
 
 def test_parts_are_the_whole():
