@@ -154,8 +154,8 @@ def _figures(result):
         return 'no result after %(seconds)d s' % result
     return ('%(sessions)d sessions, %(finished)d finished, %(cut)d cut, '
             '%(lost_by_the_fault)d lost by the fault itself; %(drains)d '
-            'drains, %(deleted)d deleted, %(at_timeout)d of them at the '
-            'timeout; %(seconds)d s' % result)
+            'drains, %(deleted)d deleted, %(late)d of them late; '
+            '%(seconds)d s' % result)
 
 
 def _machine():

@@ -14,7 +14,7 @@ _NOTE = """\
 # {title: key of a result}
 _COLUMNS = {'Sessions': 'sessions', 'Finished': 'finished',
             'Lost': 'lost_by_the_fault', 'Cut': 'cut', 'Drains': 'drains',
-            'Gone': 'deleted', 'Timeout': 'at_timeout',
+            'Gone': 'deleted', 'Late': 'late',
             'Again': 'deletes_repeated'}
 
 
@@ -54,11 +54,11 @@ def page(report):
         rst.paragraph(
             '%s, %d cores, %g GiB of memory, timeout of the hook %d s, seed '
             '%d: %d injections in %d minutes; %d sessions, of which %d were '
-            'cut; %d drains, of which %d ended at the timeout.' % (
+            'cut; %d drains.' % (
                 report['date'], machine['cores'], machine['memory_gib'],
                 report['timeout'], report['seed'], len(injections),
                 report['seconds'] / 60, total('sessions'), total('cut'),
-                total('drains'), total('at_timeout'))),
+                total('drains'))),
         rst.table([*_COLUMNS, 'Faults'], [
             [*_row(result), ', '.join(result['faults'])
              + (' (broken)' if result['broken'] else '')]

@@ -409,11 +409,10 @@ class Scene:
                           m.agent_log()) for m in self._members]
         self._say('  every cluster is used again')
         kept = [member for member in self._members if not member.is_deleted]
-        with concurrent.futures.ThreadPoolExecutor(4) as pool:
-            for member, problem in zip(kept, pool.map(self._recover, kept)):
-                if problem:
-                    record.unusable[member.phase] = problem
-                    self._kept.pop(member.phase).start_delete()
+        with concurrent.futures.ThreadPoolExecutor(8) as pool:
+            record.unusable = {
+                member.phase: problem for member, problem in
+                zip(kept, pool.map(self._recover, kept)) if problem}
         record.left = self._left(self._belongings)
 
     def _recover(self, member):
@@ -425,11 +424,9 @@ class Scene:
                 member.stack.scale_in()
                 tenant.wait_for(
                     'the deletion by a second scale-in', lambda: (
-                        member.victim not in self.project.servers()),
+                        member.victim not in member.stack.members()),
                     self.timeout + PATIENCE)
-            action = tenant.wait_for(
-                'Senlin to take the scale-out', member.stack.scale_out,
-                PATIENCE)
+            action = member.stack.scale_out()
             tenant.wait_for('the scale-out', lambda: (
                 member.stack.is_over(action)), PATIENCE)
             size = len(member.stack.members())

@@ -98,8 +98,8 @@ def counts(record):
         'cut': sum(not _is_excused(record, s) for s in _cut(record)),
         'drains': len(drains),
         'deleted': sum(d.gone is not None for d in drains),
-        'at_timeout': sum(d.gone is not None
-                          and d.gone >= _deadline(record, d) for d in drains),
+        'late': sum(d.gone is not None and d.gone >= _deadline(record, d)
+                    for d in drains),
         'kept': sum(d.gone is None for d in drains),
         'deletes_repeated': record.repeated,
     }

@@ -441,8 +441,10 @@ class Stack:
                  lambda: server not in self.project.servers())
 
     def scale_out(self, count=1):
-        return self._senlin.scale_out_cluster(
-            self.cluster_id, count=count)['action']
+        """Ask for a scale-out and return the ID of Senlin's action."""
+        return wait_for('Senlin to take the scale-out', lambda: (
+            self._senlin.scale_out_cluster(
+                self.cluster_id, count=count).get('action')))
 
     def action(self, action_id):
         return self._senlin.get_action(action_id)

@@ -48,7 +48,7 @@ def test_good_run_breaks_nothing():
     """Every run would be red, and nobody would look any more."""
     assert [] == broken()
     assert {'sessions': 1, 'finished': 1, 'lost_by_the_fault': 0, 'cut': 0,
-            'drains': 1, 'deleted': 1, 'at_timeout': 0, 'kept': 0,
+            'drains': 1, 'deleted': 1, 'late': 0, 'kept': 0,
             'deletes_repeated': 0} == verdict.counts(record())
 
 
@@ -81,7 +81,7 @@ def test_deletion_at_the_timeout_is_allowed():
     run = record([session('cut', ended=101)], [drain(gone=99)])
 
     assert [] == verdict.broken(run)
-    assert 1 == verdict.counts(run)['at_timeout']
+    assert 1 == verdict.counts(run)['late']
 
 
 def test_cut_long_before_the_timeout_is_not_excused_by_it():
