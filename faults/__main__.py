@@ -114,6 +114,7 @@ def _heal(local):
 
 
 def _run(local, injections, timeout, say):
+    # Slow, with the clients of all services, and not needed to say no.
     from faults import scene as scenes
 
     scene = None

@@ -179,8 +179,7 @@ def sequences(seed, number, length=3):
     :param seed: any integer.
     :returns: a list of tuples of (name, seconds before it begins).
     """
-    # Not for secrets.
-    chance = random.Random(seed)  # nosec B311
+    chance = random.Random(seed)
     names = sorted(set(FAULTS) - set(_ALONE))
     return [tuple((name, round(chance.uniform(0, 5), 1))
                   for name in chance.sample(names, length))

@@ -219,12 +219,14 @@ class Scene:
             time.sleep(pause if number else 0)
             self._say('  %s, for %d s' % (fault.name, seconds))
             end = time.monotonic() + seconds
-            fault.begin(self)
-            if not number:
-                self._let_go(max(_LINGER, sum(lasts) / 2), any(
-                    fault.keeps_sessions for fault, _ in faults))
-            time.sleep(max(0, end - time.monotonic()))
-            fault.end(self)
+            try:
+                fault.begin(self)
+                if not number:
+                    self._let_go(max(_LINGER, sum(lasts) / 2), any(
+                        fault.keeps_sessions for fault, _ in faults))
+                time.sleep(max(0, end - time.monotonic()))
+            finally:
+                fault.end(self)
 
     # Clusters
 
