@@ -40,6 +40,10 @@ _PREPARATION = 300
 # does not resume a deletion whose engine has died.
 _IMPATIENCE = 60
 
+# Seconds until an agent, whose server is still there, has said twice more that
+# it may go; see SAY_AGAIN in templates/agent/drain_agent.py.
+_SAYS_AGAIN = 60
+
 _HANDLER = re.compile(r'handler \S+: started')
 _UNFINISHED = ('INIT', 'WAITING', 'READY', 'RUNNING',
                'WAITING_LIFECYCLE_COMPLETION')
@@ -92,6 +96,8 @@ class Member:
         self.size = len(nodes)
         self.asked = self.gone = None
         self.ended = False
+        # Since when, by the monotonic clock, Senlin does nothing with it.
+        self.quiet = None
         # Kept open: it can be read to its end after its guest has gone.
         self._log = (stack.project.guest(self.victim)
                      / 'var/log/drain-agent.log').open()
@@ -386,13 +392,24 @@ class Scene:
     def _has_ended(self, member):
         if member.is_deleted:
             return member.stack.is_gone()
+        if self._is_busy(member):
+            member.quiet = None
+            return False
+        # What Senlin has given up is made up for when the guest says again
+        # that it has drained.
+        member.quiet = member.quiet or time.monotonic()
+        return (member.victim not in member.stack.members()
+                or time.monotonic() > member.quiet + _SAYS_AGAIN)
+
+    def _is_busy(self, member):
         cluster = self._senlin.get_cluster(member.cluster_id)
         waiting = {action.target_id for action in self._senlin.actions(
             status='WAITING_LIFECYCLE_COMPLETION')}
-        return (member.asked and not waiting & set(cluster.node_ids)
-                and (member.phase != 'idle'
-                     or cluster.desired_capacity < member.size)
-                and not list(self._senlin.actions(
+        return (not member.asked or waiting & set(cluster.node_ids)
+                # Its scale-in may not have been taken yet.
+                or (member.phase == 'idle' and not member.drains()
+                    and cluster.desired_capacity == member.size)
+                or any(self._senlin.actions(
                     target_id=cluster.id, status=_UNFINISHED)))
 
     def _judge(self, record):
