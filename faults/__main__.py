@@ -15,6 +15,7 @@ import time
 import psutil
 
 from faults import catalogue
+from faults import phases
 from faults import render
 from faults import verdict
 from sandbox import cloud
@@ -38,6 +39,11 @@ def _parser():
                              '(default: all faults alone, then 30)')
     parser.add_argument('--seed', type=int,
                         help='repeat the sequences of a run')
+    parser.add_argument('--phases', metavar='PHASE[,PHASE...]', type=_phases,
+                        default=(),
+                        help='the phases that drains are in when a fault '
+                             'begins (default: all); fewer need less of the '
+                             'machine')
     parser.add_argument('--timeout', metavar='SECONDS', type=int,
                         default=100,
                         help='timeout of the drains; a slow machine needs '
@@ -54,11 +60,19 @@ def _parser():
     return parser
 
 
-def _sequence(text):
+def _names(text, known):
     names = text.split(',')
-    if not set(names) <= set(catalogue.FAULTS):
+    if not set(names) <= set(known):
         raise ValueError
     return names
+
+
+def _sequence(text):
+    return _names(text, catalogue.FAULTS)
+
+
+def _phases(text):
+    return _names(text, phases.PHASES)
 
 
 def _part(text):
@@ -113,7 +127,7 @@ def _heal(local):
     local.up()
 
 
-def _run(local, injections, timeout, say):
+def _run(local, injections, timeout, names, say):
     # Slow, with the clients of all services, and not needed to say no.
     from faults import scene as scenes
 
@@ -121,7 +135,7 @@ def _run(local, injections, timeout, say):
     for number, injection in enumerate(injections, 1):
         say('%d of %d: %s' % (number, len(injections), ', '.join(
             name for name, _ in injection)))
-        scene = scene or scenes.Scene(local, say, timeout)
+        scene = scene or scenes.Scene(local, say, timeout, names)
         result = _inject(scene, injection)
         for problem in result['broken']:
             say('  BROKEN: %s' % problem)
@@ -194,7 +208,8 @@ def main(argv=None):
     try:
         with local.running(args.keep):
             injections = plan(args.only, args.random, seed, args.part)
-            for result in _run(local, injections, args.timeout, say):
+            for result in _run(local, injections, args.timeout,
+                               args.phases, say):
                 report['injections'].append(result)
                 report['seconds'] = round(time.monotonic() - zero)
                 # Each time: a run that is interrupted has its results.

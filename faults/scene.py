@@ -19,6 +19,7 @@ from faults import crowd
 from faults import guests
 from faults import inventory
 from faults import network
+from faults import phases
 from faults import verdict
 from sandbox.services import heat
 from sandbox.services import zaqar
@@ -34,7 +35,7 @@ _SESSIONS = 2
 # Seconds, at least, from the moment a fault begins until clients say good-bye.
 _LINGER = 8
 # Seconds until a phase, which nothing disturbs yet, is reached.
-_PREPARATION = 300
+_PREPARATION = 600
 
 # Seconds after which the tenant deletes a stack again that has not gone. Heat
 # does not resume a deletion whose engine has died.
@@ -54,18 +55,6 @@ TROUBLE = (sdk_exceptions.SDKException, ksa_exceptions.ClientException,
            # The answer of a service that died in the middle of it.
            ValueError, KeyError, AssertionError)
 
-SCALE_IN = {
-    'idle': 'the scale-in begins while the fault lasts',
-    'told': 'the message is on the queue, the agent has not polled',
-    'handler': 'the drain handler runs',
-    'signal': 'the handler is done, the signal has not arrived',
-    'after': 'the signal has just been accepted',
-}
-DELETE = {
-    'delete-begun': 'stack delete: the resize has begun, no agent knows',
-    'delete-handler': 'stack delete: the drain handler runs',
-    'delete-drained': 'stack delete: the server is gone, the cluster is not',
-}
 # Where another server with sessions looks on.
 _WITH_BYSTANDER = ('handler', 'after')
 # Whose agents must not hear of the drain before the fault.
@@ -105,7 +94,7 @@ class Member:
     @property
     def is_deleted(self):
         """Whether the stack goes, and not only a server."""
-        return self.phase in DELETE
+        return self.phase in phases.DELETE
 
     @property
     def held(self):
@@ -131,14 +120,16 @@ class Scene:
 
     :param local: the LocalCloud, up.
     :param say: called with a line of progress.
+    :param names: of the phases that there are, all by default.
     :param timeout: seconds that a drain may take. Long enough for every fault
         to be over, and for what it has broken to recover, so that nothing
         goes by the timeout that need not.
     """
 
-    def __init__(self, local, say=print, timeout=100):
+    def __init__(self, local, say=print, timeout=100, names=()):
         self.local = local
         self.timeout = timeout
+        self._phases = names or tuple(phases.PHASES)
         self.project = tenant.Tenant(local)
         self.crowd = crowd.Crowd()
         self._say = say
@@ -161,10 +152,10 @@ class Scene:
 
     # What faults ask of it
 
-    def victims(self, phases=None):
+    def victims(self, names=None):
         """IDs of the servers that are to go and are still there."""
         return [member.victim for member in self._members if not member.gone
-                and (phases is None or member.phase in phases)]
+                and (names is None or member.phase in names)]
 
     def folder(self, server):
         return self.project.guest(server)
@@ -242,12 +233,13 @@ class Scene:
         for member in self._members:
             member.forget()
         with concurrent.futures.ThreadPoolExecutor(4) as pool:
-            kept = list(pool.map(self._keep, SCALE_IN))
+            kept = list(pool.map(self._keep, [
+                phase for phase in self._phases if phase in phases.SCALE_IN]))
             if self._belongings is None:
                 self._belongings = inventory.take(self.local, self.project)
             self._members = kept + list(pool.map(
                 lambda phase: self._ready(Member(phase, self._create(1))),
-                DELETE))
+                [phase for phase in self._phases if phase in phases.DELETE]))
 
     def _keep(self, phase):
         if phase not in self._kept:
@@ -256,8 +248,13 @@ class Scene:
         return self._ready(Member(phase, self._kept[phase]))
 
     def _create(self, size):
-        return self.project.create_stack(
-            TEMPLATE, size=size, drain_timeout=self.timeout, links=self._urls)
+        stack = self.project.create_stack(
+            TEMPLATE, wait=False, size=size, drain_timeout=self.timeout,
+            links=self._urls)
+        tenant.wait_for('the stack', lambda: (
+            stack.status() != 'CREATE_IN_PROGRESS'), _PREPARATION)
+        stack.wait('CREATE_COMPLETE')
+        return stack
 
     def _ready(self, member):
         """Wait for agents and sessions, and return the member."""
@@ -279,18 +276,17 @@ class Scene:
         with concurrent.futures.ThreadPoolExecutor(8) as pool:
             list(pool.map(self._hold, self._members))
         # What cannot be held comes last: both are over within seconds.
-        drained, after = (self._member('delete-drained'),
-                          self._member('after'))
-        self._signals.release(drained.held)
-        tenant.wait_for('the server to go', lambda: drained.gone,
-                        _PREPARATION)
-        self._signals.release(after.held)
-        tenant.wait_for('the signal', lambda: (
-            self._signals.is_answered(after.held)), _PREPARATION)
+        for member in self._in_phase('delete-drained'):
+            self._signals.release(member.held)
+            tenant.wait_for('the server to go', lambda m=member: m.gone,
+                            _PREPARATION)
+        for member in self._in_phase('after'):
+            self._signals.release(member.held)
+            tenant.wait_for('the signal', lambda m=member: (
+                self._signals.is_answered(m.held)), _PREPARATION)
 
-    def _member(self, phase):
-        [member] = [m for m in self._members if m.phase == phase]
-        return member
+    def _in_phase(self, name):
+        return [m for m in self._members if m.phase == name]
 
     def _hold(self, member):
         if member.phase == 'idle':
@@ -323,12 +319,12 @@ class Scene:
             if member.phase in _DEAF:
                 guests.continue_agent(member.victim)
             self._signals.release(member.held)
-        idle = self._member('idle')
-        threading.Thread(target=self._scale_in_anyhow, args=(idle,),
-                         daemon=True).start()
+        for idle in self._in_phase('idle'):
+            threading.Thread(target=self._scale_in_anyhow, args=(idle,),
+                             daemon=True).start()
         if not keep_sessions:
             threading.Thread(target=self._say_good_bye, daemon=True,
-                             args=(idle, linger)).start()
+                             args=(linger,)).start()
 
     def _scale_in_anyhow(self, member):
         """Ask until it is taken, once, however much trouble there is."""
@@ -343,16 +339,19 @@ class Scene:
                 self._senlin.scale_in_cluster(member.cluster_id, count=1)
             time.sleep(1)
 
-    def _say_good_bye(self, idle, linger):
+    def _say_good_bye(self, linger):
         """Let the clients finish; those of who is told late, late."""
         time.sleep(linger)
+        idle = self._in_phase('idle')
         self.crowd.finish([member.victim for member in self._members
-                           if member is not idle])
+                           if member not in idle])
         end = time.monotonic() + self.timeout
-        while not (idle.drains() or idle.gone) and time.monotonic() < end:
-            time.sleep(0.5)
-        time.sleep(2)
-        self.crowd.finish([idle.victim])
+        for member in idle:
+            while not (member.drains() or member.gone) and (
+                    time.monotonic() < end):
+                time.sleep(0.5)
+            time.sleep(2)
+            self.crowd.finish([member.victim])
 
     # The end
 

@@ -181,7 +181,8 @@ def test_every_fault_has_its_turn_alone_and_then_in_sequences():
 
 
 @pytest.mark.parametrize('words', [
-    ['--only', 'heat'], ['--only', 'heat-killed,none'], ['--part', '3/2']])
+    ['--only', 'heat'], ['--only', 'heat-killed,none'], ['--part', '3/2'],
+    ['--phases', 'idle,none']])
 def test_nonsense_is_refused(words, capsys):
     """A misspelt fault would be one that never breaks anything."""
     with pytest.raises(SystemExit):
