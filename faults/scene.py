@@ -214,7 +214,7 @@ class Scene:
         for number, ((fault, pause), seconds) in enumerate(
                 zip(faults, lasts)):
             time.sleep(pause if number else 0)
-            self._say('  %s, for %d s' % (fault.name, seconds))
+            self._say('  %s: %s' % (fault.name, fault.what))
             end = time.monotonic() + seconds
             try:
                 fault.begin(self)
@@ -311,7 +311,7 @@ class Scene:
             self.crowd.finish([member.victim])
             tenant.wait_for('the signal of %s' % member.phase, lambda: (
                 self._signals.is_waiting(member.held)), _PREPARATION)
-        self._say('    %s' % member.phase)
+        self._say('    %s: %s' % (member.phase, phases.PHASES[member.phase]))
 
     def _let_go(self, linger, keep_sessions):
         """The first fault has begun: what was held meets it."""
