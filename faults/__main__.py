@@ -218,8 +218,9 @@ def main(argv=None):
         print('faults: %s' % error, file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print('faults: interrupted.', file=sys.stderr)
-        return 130
+        print('faults: interrupted.', file=sys.stderr, flush=True)
+        # Threads that wait for a cluster would keep us for minutes.
+        os._exit(130)
     if args.format == 'json':
         print(json.dumps(report, indent=1))
     else:

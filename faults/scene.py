@@ -56,7 +56,7 @@ TROUBLE = (sdk_exceptions.SDKException, ksa_exceptions.ClientException,
            ValueError, KeyError, AssertionError)
 
 # Where another server with sessions looks on.
-_WITH_BYSTANDER = ('handler', 'after')
+_WITH_BYSTANDER = ('handler',)
 # Whose agents must not hear of the drain before the fault.
 _DEAF = ('told', 'delete-begun')
 # Whose signals are held back in the network.
@@ -77,9 +77,8 @@ class Member:
         self.phase = phase
         self.stack = stack
         self.queue = stack.resource('hook').physical_resource_id
-        # Two that were made at once have the same second.
         nodes = sorted(stack.nodes().values(),
-                       key=lambda node: (node.created_at, node.index))
+                       key=lambda node: node.created_at)
         self.victim = nodes[0].physical_id
         self.cluster_id = stack.cluster_id
         self.size = len(nodes)
@@ -238,18 +237,24 @@ class Scene:
             if self._belongings is None:
                 self._belongings = inventory.take(self.local, self.project)
             self._members = kept + list(pool.map(
-                lambda phase: self._ready(Member(phase, self._create(1))),
+                lambda phase: self._ready(Member(phase, self._create())),
                 [phase for phase in self._phases if phase in phases.DELETE]))
 
     def _keep(self, phase):
         if phase not in self._kept:
             self._belongings = None
-            self._kept[phase] = self._create(1 + (phase in _WITH_BYSTANDER))
+            stack = self._kept[phase] = self._create()
+            if phase in _WITH_BYSTANDER:
+                # Not together: nobody knows who is the older of two that are
+                # ready in the same second.
+                action = stack.scale_out()
+                tenant.wait_for('the bystander', lambda: (
+                    stack.is_over(action)), _PREPARATION)
         return self._ready(Member(phase, self._kept[phase]))
 
-    def _create(self, size):
+    def _create(self):
         stack = self.project.create_stack(
-            TEMPLATE, wait=False, size=size, drain_timeout=self.timeout,
+            TEMPLATE, wait=False, drain_timeout=self.timeout,
             links=self._urls)
         tenant.wait_for('the stack', lambda: (
             stack.status() != 'CREATE_IN_PROGRESS'), _PREPARATION)
