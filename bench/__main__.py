@@ -28,6 +28,7 @@ from bench import told
 from sandbox import cloud
 from sandbox import lifecycle
 
+# In the order of the page. Growth comes late: it leaves the services tired.
 MEASUREMENTS = (sessions_cut, told, gone, overhead, growth)
 
 BUILD = cloud.REPO / 'build' / 'bench'

@@ -14,7 +14,6 @@ import typing
 import psutil
 
 from bench import logs
-from sandbox.services import heat
 from sandbox.services import postgres
 from tests.functional import tenant
 
@@ -27,8 +26,8 @@ COUNTED = ('keystone', 'zaqar', 'senlin', 'heat')
 # cores. They go all at once.
 _BATCH = 10
 
-# Seconds for all that is waited for once: the longest is that a hundred servers
-# go, on a machine with two cores.
+# Seconds for all that is waited for once. The longest is that a hundred
+# servers go, on a machine with two cores.
 PATIENCE = 600
 
 # Seconds between two looks at Senlin's database and the guests' folders.
