@@ -74,38 +74,40 @@ def _processor():
 
 
 def measure(modules, quick, keep, say, save):
-    """Run measurements; return the document of a run.
+    """Run measurements; return {name: result}.
 
     A measurement that fails takes none of the others with it.
 
-    :param save: called with the document after each measurement.
+    :param save: called with that after each measurement.
     """
-    began = time.monotonic()
     local = lifecycle.LocalCloud(cloud.Cloud(), say)
-    document = {
-        'date': datetime.date.today().isoformat(), 'quick': quick,
-        'machine': machine(), 'load_before': os.getloadavg()[0],
-        'measurements': {}}
+    measured = {}
     with local.running(keep):
         context = contexts.Context(local, quick, say)
         try:
             for module in modules:
                 say('== %s ==' % module.TITLE)
-                start = time.monotonic()
+                began = time.monotonic()
+                load = os.getloadavg()[0]
                 try:
                     found = module.run(context)
                 # What the functional tests' helpers raise is the last one.
                 except (contexts.BenchError, AssertionError) as error:
                     found = {'error': str(error)}
                     say('bench: %s: %s' % (module.NAME, error))
-                document['measurements'][module.NAME] = dict(
-                    found, title=module.TITLE,
-                    seconds=round(time.monotonic() - start, 1))
-                document['seconds'] = round(time.monotonic() - began, 1)
-                save(document)
+                measured[module.NAME] = dict(
+                    found, title=module.TITLE, quick=quick,
+                    date=datetime.date.today().isoformat(),
+                    seconds=round(time.monotonic() - began, 1),
+                    load_before=round(load, 2), machine=machine())
+                save(measured)
         finally:
             context.project.delete_stacks()
-    return document
+    return measured
+
+
+def _read(path):
+    return json.loads(path.read_text()) if path.exists() else {}
 
 
 def main(argv=None):
@@ -117,12 +119,13 @@ def main(argv=None):
     args = _parser().parse_args(argv)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     results = BUILD / 'results.json'
+    before = _read(results)
     if args.render:
-        if not results.exists():
+        if not before:
             print('bench: %s is not there: run the benchmark first.'
                   % results, file=sys.stderr)
             return 2
-        for path in render.documentation(json.loads(results.read_text())):
+        for path in render.documentation(before):
             print(path.relative_to(cloud.REPO))
         return 0
     modules = [module for module in MEASUREMENTS
@@ -133,28 +136,29 @@ def main(argv=None):
     def say(line):
         print(line, file=stream, flush=True)
 
-    def save(document):
+    def save(measured):
         BUILD.mkdir(parents=True, exist_ok=True)
-        cloud.write_atomically(results, json.dumps(document, indent=1) + '\n')
+        # One that was run alone replaces its own figures only.
+        cloud.write_atomically(
+            results, json.dumps({**before, **measured}, indent=1) + '\n')
 
     try:
-        document = measure(modules, args.quick, args.keep, say, save)
+        measured = measure(modules, args.quick, args.keep, say, save)
     except cloud.SandboxError as error:
         print('bench: %s' % error, file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print('bench: interrupted.', file=sys.stderr)
         return 130
-    render.pictures(document, BUILD, 'png')
+    render.pictures(measured, BUILD, 'png')
     if args.format == 'json':
-        print(json.dumps(document, indent=1))
+        print(json.dumps(measured, indent=1))
     else:
-        print('\n' + render.text(document))
+        print('\n' + render.text(measured))
         print('Written   %s' % results)
-    measured = document['measurements'].values()
-    if any('error' in result for result in measured):
+    if any('error' in result for result in measured.values()):
         return 2
-    return int(any(not goal['met'] for result in measured
+    return int(any(not goal['met'] for result in measured.values()
                    for goal in result['goals']))
 
 

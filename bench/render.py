@@ -51,19 +51,23 @@ def _figures(result):
                    for row in result['rows']])
 
 
-def _when(document):
-    machine = document['machine']
-    return ('%s, %d cores (%s), %d GiB of memory, %s, Python %s%s' % (
-        document['date'], machine['cores'], machine['processor'],
+def _when(result):
+    machine = result['machine']
+    return '%s, %d cores (%s), %d GiB of memory, %s, Python %s%s' % (
+        result['date'], machine['cores'], machine['processor'],
         machine['memory_gib'], machine['system'], machine['python'],
-        ', small sizes' if document['quick'] else ''))
+        ', in small sizes' if result['quick'] else '')
 
 
-def text(document):
-    """All figures of a run, for the terminal."""
-    blocks = [_when(document)]
-    for result in document['measurements'].values():
-        blocks.append(result['title'])
+def text(results):
+    """All figures of a run, for the terminal.
+
+    :param results: {name: result}.
+    """
+    blocks = []
+    for result in results.values():
+        blocks += [result['title'], 'Measured on %s, in %d s.' % (
+            _when(result), result['seconds'])]
         if 'error' in result:
             blocks.append('Not measured: ' + result['error'])
             continue
@@ -74,11 +78,11 @@ def text(document):
     return '\n\n'.join(blocks) + '\n'
 
 
-def pictures(document, folder, suffix):
+def pictures(results, folder, suffix):
     """Draw what each measurement has to show; return the paths."""
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
-    for name, result in document['measurements'].items():
+    for name, result in results.items():
         if not result.get('plot'):
             continue
         path = folder / ('%s.%s' % (name, suffix))
@@ -89,12 +93,12 @@ def pictures(document, folder, suffix):
     return paths
 
 
-def documentation(document):
+def documentation(results):
     """Write tables and pictures for doc/source; return the paths."""
     PAGES.mkdir(parents=True, exist_ok=True)
-    paths = pictures(document, PICTURES, 'svg')
-    for name, result in document['measurements'].items():
-        blocks = [rst.paragraph('Measured on %s.' % _when(document))]
+    paths = pictures(results, PICTURES, 'svg')
+    for name, result in results.items():
+        blocks = [rst.paragraph('Measured on %s.' % _when(result))]
         if 'error' in result:
             blocks.append(rst.paragraph('Not measured: ' + result['error']))
         else:
@@ -103,7 +107,7 @@ def documentation(document):
             if result.get('plot'):
                 blocks.append(rst.image(
                     'images/bench/%s.svg' % name,
-                    'The figures as a picture: %s.' % result['title']))
+                    'The same as a picture: %s' % result['title']))
         # Not a page of its own: the page about it includes it.
         path = PAGES / (name + '.inc')
         path.write_text(rst.page(_NOTE, *blocks))

@@ -142,16 +142,16 @@ def test_spans_are_of_members_that_have_both_events():
         context.spans([round_], 'waits', 'gone')
 
 
-def document(**result):
-    return {'date': '2026-11-27', 'quick': False, 'measurements': {
-                'told': dict(result, title='How soon?')},
-            'machine': {'cores': 2, 'processor': 'one', 'memory_gib': 8,
-                        'system': 'Linux', 'python': '3.11'}}
+def results(**result):
+    return {'told': dict(
+        result, title='How soon?', date='2026-11-27', quick=False, seconds=9,
+        machine={'cores': 2, 'processor': 'one', 'memory_gib': 8,
+                 'system': 'Linux', 'python': '3.11'})}
 
 
 def test_a_missed_goal_is_told():
     """Who reads the terminal would believe that all is well."""
-    shown = render.text(document(**figures.result(
+    shown = render.text(results(**figures.result(
         ['At once', 'Median'], [[10, 0.5]],
         [figures.goal('told, 95 %', 1.2, 1.0, 's')], None)))
 
@@ -161,7 +161,7 @@ def test_a_missed_goal_is_told():
 
 def test_what_was_not_measured_is_told():
     """A measurement that failed would be missing without a word."""
-    assert 'Not measured: no cloud' in render.text(document(error='no cloud'))
+    assert 'Not measured: no cloud' in render.text(results(error='no cloud'))
 
 
 def test_documentation_has_figures_and_pictures(tmp_path, monkeypatch):
@@ -174,7 +174,7 @@ def test_documentation_has_figures_and_pictures(tmp_path, monkeypatch):
         {'kind': 'bars', 'title': 't', 'series': {'a': [('cut', 2)]}}]
 
     for plot in plots:
-        paths = render.documentation(document(**figures.result(
+        paths = render.documentation(results(**figures.result(
             ['At once'], [[10]], [figures.goal('x', 1, 1)], plot)))
 
         assert ['told.svg', 'told.inc'] == [path.name for path in paths]
