@@ -30,8 +30,10 @@ _BATCH = 10
 # servers go, on a machine with two cores.
 PATIENCE = 600
 
-# Seconds between two looks at Senlin's database and the guests' folders.
-_LOOK = 0.02
+# Seconds between two looks at Senlin's database and the guests' folders, and
+# for whatever is not measured.
+_LOOK = 0.05
+_WAIT = 0.2
 
 # How members go: by the hook and the agent; by the hook, and we complete the
 # lifecycle as the handler ends; without a hook.
@@ -121,7 +123,7 @@ class Context:
                 return value
             if time.monotonic() > end:
                 raise BenchError('Waited %d s for %s.' % (patience, what))
-            time.sleep(_LOOK)
+            time.sleep(_WAIT)
 
     def create_stack(self, user_data):
         """Create the two clusters with a user data of one's own."""
@@ -162,8 +164,12 @@ class Context:
 
     def senlin(self, statement, *parameters):
         """Ask Senlin's database, which costs Senlin nothing."""
-        return postgres.query(self.local.cloud, 'senlin', statement,
-                              *parameters)
+        return postgres.ask(self._database, statement, *parameters)
+
+    @functools.cached_property
+    def _database(self):
+        # One for all: PostgreSQL starts a process for each.
+        return postgres.connect(self.local.cloud, 'senlin')
 
     def tail(self, service):
         return logs.Tail(self.local.processes.log(service))
