@@ -154,8 +154,8 @@ def delete_cluster(client, cluster_id):
     return _action_of(response)
 
 
-def unfinished_actions(client, cluster_id):
-    return client.actions(target_id=cluster_id, status=_UNFINISHED)
+def unfinished_actions(client, target_id):
+    return client.actions(target_id=target_id, status=_UNFINISHED)
 
 
 def creation_of(client, cluster_id):
@@ -347,6 +347,11 @@ def remove_every_node(client, cluster_id):
         'min_size': 0,
         'strict': False,
     }})
+
+
+def remove_drained_node(client, cluster_id, node_id):
+    """Delete a member, which Senlin does without asking it first."""
+    return _act(client, cluster_id, {'del_nodes': {'nodes': [node_id]}})
 
 
 def count_members(client, cluster_id, min_size=None):

@@ -437,9 +437,10 @@ class LifecycleHook(_resource.HookResource, signal_responder.SignalResponder):
             raise _signals.Refused(
                 'Senlin knows no action %s' % _signals.quote(signal.token))
         waits = action.status == _senlin.WAITING_LIFECYCLE_COMPLETION
-        kept = (signal.result == _signals.ROLLBACK and
-                action.status == _senlin.CANCELLED)
-        if not waits and not kept:
+        given_up = self._was_given_up(action)
+        kept = signal.result == _signals.ROLLBACK and (
+            given_up or action.status == _senlin.CANCELLED)
+        if not (waits or kept or given_up):
             # The second copy of a signal, or one that came after the timeout.
             LOG.debug('%(name)s: action %(token)s is %(status)s already',
                       {'name': self.name, 'token': signal.token,
@@ -458,21 +459,39 @@ class LifecycleHook(_resource.HookResource, signal_responder.SignalResponder):
             return node.cluster_id, None
         # Senlin may have done it when its answer is lost; read again, the
         # action would look as if somebody else had.
-        if signal.result == _signals.CONTINUE:
+        if given_up:
+            try:
+                _senlin.remove_drained_node(client, node.cluster_id, node.id)
+            except _senlin.Overtaken:
+                # Its next signal may find the cluster free.
+                raise resource.NoActionRequired(
+                    res_name=self.name, reason='the cluster is busy')
+        elif signal.result == _signals.CONTINUE:
             _wait.through_outages(_senlin.complete_lifecycle, client,
                                   node.cluster_id, signal.token)
         else:
             _wait.through_outages(self._cancel, action, node)
-        took = timeutils.delta_seconds(
-            timeutils.normalize_time(
-                timeutils.parse_isotime(action.created_at)),
-            timeutils.utcnow())
         return node.cluster_id, (
             _('%(result)s for server %(server)s (%(node)s) after %(took)d s, '
               'by %(who)s: %(reason)s.')
             % {'result': signal.result, 'server': node.physical_id,
-               'node': node.name, 'took': took, 'who': self._sender(),
+               'node': node.name, 'took': _age(action), 'who': self._sender(),
                'reason': signal.reason})
+
+    def _was_given_up(self, action):
+        """Whether Senlin has lost a deletion whose guest still answers.
+
+        Senlin fails what an engine that died has had in hand. The server
+        would stay, drained, and its application serve nobody any more.
+        """
+        client, node_id = self.client(), action.target_id
+        return (action.action == _senlin.NODE_DELETE and
+                _senlin.was_not_tried(action) and
+                # Later nobody knows what the server has begun since.
+                _age(action) < self.properties[self.TIMEOUT] and
+                # It may have been asked again, and answers that then.
+                not any(_senlin.unfinished_actions(client, node_id)) and
+                _senlin.get_node(client, node_id) is not None)
 
     def _cancel(self, action, node):
         if action.action != _senlin.NODE_DELETE:
@@ -596,6 +615,13 @@ class LifecycleHook(_resource.HookResource, signal_responder.SignalResponder):
                     'since': action.created_at,
                 })
         return pending
+
+
+def _age(action):
+    """Seconds since an action was begun."""
+    return timeutils.delta_seconds(
+        timeutils.normalize_time(timeutils.parse_isotime(action.created_at)),
+        timeutils.utcnow())
 
 
 def resource_mapping():

@@ -5,7 +5,6 @@
 from sandbox import bootstrap
 from sandbox import cloud
 from sandbox import intervals
-from sandbox.services import aodh
 from tests.functional import tenant
 
 PERIOD = intervals.GNOCCHI_FAST_GRANULARITY
@@ -28,17 +27,6 @@ def create(project, source, size, user_data=tenant.TEMPLATES / 'gate.sh',
         network=bootstrap.NETWORK, min_size=1, max_size=size,
         desired_capacity=size, drain_timeout=tenant.PATIENCE,
         user_data=user_data.read_text(), **options)
-
-
-def alarms(stack):
-    """Return {name in the template: alarm of Aodh}."""
-    nested = stack.resource('alarms').physical_resource_id
-    session = stack.project.connection.session
-    return {
-        resource.resource_name: session.get(stack.project.local.cloud.url(
-            aodh.PORT, '/v2/alarms/' + resource.physical_resource_id)).json()
-        for resource in stack.project.heat.resources.list(nested)
-        if resource.resource_type.startswith('OS::Aodh::')}
 
 
 def scale_in(stack, measure):

@@ -238,7 +238,8 @@ class Stack:
         return self.project.connection.clustering
 
     def _show(self):
-        return self.project.heat.stacks.get(self.id)
+        # The outputs are asked of Senlin and Zaqar each time.
+        return self.project.heat.stacks.get(self.id, resolve_outputs=False)
 
     @property
     def name(self):
@@ -387,14 +388,25 @@ class Stack:
 
     # The cluster
 
+    def ids(self, *types):
+        """Return {name: physical ID} of types, in whichever nested stack."""
+        return {resource.resource_name: resource.physical_resource_id
+                for resource in
+                self.project.heat.resources.list(self.id, nested_depth=3)
+                if resource.resource_type in types}
+
+    def alarms(self):
+        """Return {name in the template: alarm of Aodh}."""
+        ids = self.ids('OS::Aodh::CompositeAlarm',
+                       'OS::Aodh::GnocchiResourcesAlarm',
+                       'OS::Aodh::PrometheusAlarm')
+        alarms = {alarm['alarm_id']: alarm for alarm in self.project.alarms()}
+        return {name: alarms[id] for name, id in ids.items() if id in alarms}
+
     @functools.cached_property
     def cluster_id(self):
-        """ID of the stack's cluster, in whichever nested stack it is."""
-        [cluster] = [
-            resource.physical_resource_id for resource in
-            self.project.heat.resources.list(self.id, nested_depth=2)
-            if resource.resource_type in ('OS::Senlin::Cluster',
-                                          'OS::Hooks::Cluster')]
+        [cluster] = self.ids('OS::Senlin::Cluster',
+                             'OS::Hooks::Cluster').values()
         return cluster
 
     def cluster(self):

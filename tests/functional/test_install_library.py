@@ -66,9 +66,7 @@ def five_lines(criteria):
 
 def criteria(stack):
     """Of the hook, as Senlin has it."""
-    [hook] = [resource.physical_resource_id for resource in
-              stack.project.heat.resources.list(stack.id, nested_depth=2)
-              if resource.resource_type == 'OS::Hooks::LifecycleHook']
+    [hook] = stack.ids('OS::Hooks::LifecycleHook').values()
     [policy] = stack.project.policies(hook)
     return policy.spec['properties']['criteria']
 
@@ -84,7 +82,6 @@ def types(project):
             project.heat.resource_types.list(filters={'name': 'Hooks::.*'})}
 
 
-@tenant.long
 def test_user_needs_no_files(site, project, tmp_path):
     """A stack of five lines is updated, outlives an upgrade, and drains."""
     site.run('install', '--environment',

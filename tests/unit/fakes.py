@@ -485,7 +485,8 @@ class Senlin(fixtures.Fixture):
         if self._is_locked(cluster_id):
             self.work()
             return self._error(context, 409, 'already locked')
-        kind = 'CLUSTER_' + {'policy_attach': 'ATTACH_POLICY',
+        kind = 'CLUSTER_' + {'del_nodes': 'DEL_NODES',
+                             'policy_attach': 'ATTACH_POLICY',
                              'policy_detach': 'DETACH_POLICY',
                              'resize': 'RESIZE'}[verb]
         self.journal.append(verb)
@@ -500,6 +501,10 @@ class Senlin(fixtures.Fixture):
         if not any(b['policy_id'] == policy_id
                    for b in self.bindings_of(cluster_id)):
             return 'The policy is not attached to the specified cluster.'
+
+    def _refuse_del_nodes(self, cluster_id, nodes):
+        if not set(nodes) <= set(self.nodes_of(cluster_id)):
+            return 'The nodes are not members of the cluster.'
 
     def _refuse_resize(self, cluster_id, strict, adjustment_type=None,
                        number=None, min_size=None, max_size=None):
@@ -576,6 +581,13 @@ class Senlin(fixtures.Fixture):
             if (b['cluster_id'], b['policy_id']) != (
                 cluster_id, action['inputs']['policy_id'])]
         self._note_unguarded(cluster_id)
+        return _DONE
+
+    def _work_cluster_del_nodes(self, action):
+        for node in action['inputs']['nodes']:
+            del self.nodes[node]
+        self.clusters[action['target']]['desired_capacity'] = len(
+            self.nodes_of(action['target']))
         return _DONE
 
     def _work_cluster_create(self, action):

@@ -454,6 +454,76 @@ class SignalTest(_SignalTestCase):
             % (node['physical_id'], node['name']), self.sentence())
         self.assertEqual([], self.warnings())
 
+    def given_up(self, **changes):
+        """Return the token of a drain that Senlin has given up."""
+        token, = self.senlin.scale_in(self.cluster)
+        self.senlin.end(token, 'FAILED', 'Engine failure')
+        self.senlin.actions[token].update(changes)
+        self.journal.clear()
+        return token
+
+    def test_deletion_that_senlin_gave_up_is_made_up_for(self):
+        """A server that has drained would stay, and serve nobody."""
+        token = self.given_up()
+        node = self.node_of(token)['id']
+
+        self.signal(self.answer(token))
+        self.signal(self.answer(token))
+        self.senlin.work()
+        self.signal(self.answer(token))
+
+        self.assertEqual(['del_nodes'], self.journal)
+        self.assertNotIn(node, self.senlin.nodes)
+        self.assertEqual(2, len(self.senlin.nodes))
+        self.assertIn('CONTINUE for server', self.sentence())
+
+    def test_deletion_that_senlin_gave_up_is_rolled_back(self):
+        """The capacity that the scale-in has lowered would stay."""
+        token = self.given_up()
+
+        self.rollback(token)
+        self.senlin.work()
+
+        self.assertEqual(['resize'], self.journal)
+        self.assertEqual(3, len(self.senlin.nodes))
+        self.assertEqual(
+            3, self.senlin.clusters[self.cluster]['desired_capacity'])
+
+    def test_busy_cluster_keeps_what_senlin_gave_up(self):
+        """The guest would be told that it failed, or the server be lost."""
+        token = self.given_up()
+        self.senlin.locks[self.cluster] = 1
+
+        self.signal(self.answer(token))
+
+        self.assertEqual([], self.events(self.hook))
+        self.assertEqual([], self.warnings())
+        self.assertIn(self.node_of(token)['id'], self.senlin.nodes)
+
+    def test_old_answer_deletes_nothing(self):
+        """A server that was asked again would go before it has answered."""
+        asked_again = self.given_up()
+        self.senlin.add_action('NODE_DELETE', self.node_of(asked_again)['id'],
+                               fakes.WAITING)
+        late = self.given_up(created_at='2024-05-01T11:55:31Z')
+        failed = self.given_up(status_reason='Failed in deleting the server.')
+        for token in (asked_again, late, failed):
+            self.signal(self.answer(token))
+            self.rollback(token)
+
+        self.assertEqual([], self.journal)
+        self.assertEqual([], self.events(self.hook))
+        self.assertEqual(3, len(self.senlin.nodes))
+
+    def test_foreign_deletion_that_senlin_gave_up_is_refused(self):
+        """An old token would delete a server of somebody else."""
+        self.senlin.bindings.clear()
+
+        self.signal(self.answer(self.given_up()))
+
+        self.assertRefused('belongs to no cluster')
+        self.assertEqual(3, len(self.senlin.nodes))
+
     def test_event_says_who_it_was(self):
         """Nobody could tell a guest from a person who ended the drain."""
         for user, name, who in (('u-1', 'alice', 'user alice'),
