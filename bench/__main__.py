@@ -15,6 +15,7 @@ import platform
 import signal
 import sys
 import time
+import traceback
 
 import psutil
 
@@ -91,10 +92,10 @@ def measure(modules, quick, keep, say, save):
                 load = os.getloadavg()[0]
                 try:
                     found = module.run(context)
-                # What the functional tests' helpers raise is the last one.
-                except (contexts.BenchError, AssertionError) as error:
-                    found = {'error': str(error)}
-                    say('bench: %s: %s' % (module.NAME, error))
+                except Exception as error:
+                    found = {'error': '%s: %s' % (
+                        type(error).__name__, error)}
+                    say(''.join(traceback.format_exception(error)))
                 measured[module.NAME] = dict(
                     found, title=module.TITLE, quick=quick,
                     date=datetime.date.today().isoformat(),
@@ -144,7 +145,8 @@ def main(argv=None):
 
     try:
         measured = measure(modules, args.quick, args.keep, say, save)
-    except cloud.SandboxError as error:
+    # What the functional tests' helpers raise is the last one.
+    except (cloud.SandboxError, AssertionError) as error:
         print('bench: %s' % error, file=sys.stderr)
         return 2
     except KeyboardInterrupt:

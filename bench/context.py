@@ -75,6 +75,12 @@ class Round(typing.NamedTuple):
     def seconds(self):
         return self.over - self.asked
 
+    @property
+    def look(self):
+        """Seconds until Senlin sees that the last member has gone."""
+        return self.over - max(events['node_over']
+                               for events in self.members.values())
+
 
 def spans(rounds, start, end):
     """Seconds from one event to another, of all members of some rounds.
@@ -152,6 +158,10 @@ class Context:
     def grow(self, cluster_id, size):
         """Make a cluster larger; return {server: its guest's folder}."""
         have = len(self._servers(cluster_id))
+        if have > size:
+            # Left by a round that failed.
+            self.empty(cluster_id)
+            have = 0
         while have < size:
             have = min(have + _BATCH, size)
             self.say('  %d of %d servers' % (have, size))
@@ -400,11 +410,12 @@ class _Watch:
     def members(self):
         """Return {server: {event: time}} of those that went."""
         members = {}
-        for node, started in self._context.senlin(
-                "SELECT target, start_time FROM action "
+        for node, started, ended in self._context.senlin(
+                "SELECT target, start_time, end_time FROM action "
                 "WHERE action = 'NODE_DELETE' AND status = 'SUCCEEDED'"):
             if node in self._nodes:
-                members[self._nodes[node]] = {'dispatched': float(started)}
+                members[self._nodes[node]] = {
+                    'dispatched': float(started), 'node_over': float(ended)}
         for node, since in self._waits.values():
             members[self._nodes[node]]['waits'] = since
         for server, at in self._gone.items():

@@ -38,6 +38,7 @@ def run(context):
             for service in contexts.COUNTED}
         rows.append([
             size, hooked.seconds, slowest, unhooked.seconds, ratios[-1][1],
+            max(hooked.spans('asked', 'waits')),
             *[round(cost, 1) for cost in costs[size].values()],
             _cpu(hooked, size),
             round(hooked.memory[1] / _MEBIBYTE)])
@@ -52,7 +53,7 @@ def run(context):
                 % (service.capitalize(), many, few),
                 costs[many][service] / costs[few][service], REQUESTS_RATIO))
     return figures.result(
-        ['At once', 'Time', 'Drain', 'No hook', 'Ratio',
+        ['At once', 'Time', 'Drain', 'No hook', 'Ratio', 'Posted',
          *[service.capitalize() for service in contexts.COUNTED],
          'CPU', 'MiB'], rows, goals,
         {'kind': 'lines', 'title': TITLE, 'x': 'Members that drain at once',

@@ -144,6 +144,9 @@ def _steps(axes, plot):
 def _lines(axes, plot):
     for label, points in plot['series'].items():
         axes.plot(*zip(*points), marker='o', label=label)
+    ticks = sorted({x for points in plot['series'].values()
+                    for x, _y in points})
+    axes.set_xticks(ticks, ['%g' % x for x in ticks])
     axes.set_ylim(bottom=0)
     if 'limit' in plot:
         axes.axhline(plot['limit'], color='black', linestyle=':')
