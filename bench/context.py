@@ -50,8 +50,9 @@ class Round(typing.NamedTuple):
     :param members: {server: {event: seconds since the epoch}}.
     :param asked: when Senlin was asked, `over` when it was done.
     :param counts: {service: requests without polls} until the end.
-    :param idle: the same within `idle_seconds` of quiet before.
-    :param cpu: seconds of CPU of Heat, APIs and engine; `idle_cpu` as above.
+    :param cpu: {service: seconds of CPU}, of API and engine together.
+    :param idle: the same, in `idle_seconds` of quiet before: a tuple of
+        counts, cpu, and the number of polls in that time.
     :param memory: bytes of Heat before and after.
     """
 
@@ -59,10 +60,9 @@ class Round(typing.NamedTuple):
     asked: float
     over: float
     counts: dict
-    idle: dict
+    cpu: dict
+    idle: tuple
     idle_seconds: float
-    cpu: float
-    idle_cpu: float
     memory: tuple
 
     def spans(self, start, end):
@@ -185,8 +185,17 @@ class Context:
         return logs.Tail(self.local.processes.log(service))
 
     @functools.cached_property
-    def heat_process(self):
-        return psutil.Process(self.local.processes.pid('heat'))
+    def processes(self):
+        """Return {service: its process}."""
+        return {name: psutil.Process(self.local.processes.pid(name))
+                for name in COUNTED}
+
+    def cpu(self):
+        """Return {service: seconds of CPU that it has had}."""
+        times = {name: process.cpu_times()
+                 for name, process in self.processes.items()}
+        return {name: time.user + time.system
+                for name, time in times.items()}
 
     def _servers(self, cluster_id):
         return [server for server, in self.senlin(
@@ -214,6 +223,10 @@ class Context:
         :param size: members that go at once.
         :param seconds: that the drain handler of each takes.
         """
+        if not self._rounds:
+            self.say('One member, to warm up')
+            # It pays for what is asked once and kept.
+            Drains(self, HOOK, 0).run(1, 1)
         done = self._rounds.setdefault((mode, size, seconds), [])
         missing = number - len(done)
         if missing > 0:
@@ -279,16 +292,16 @@ class Drains:
         """Let all but so many members go."""
         context = self._context
         services = {name: context.tail(name) for name in (*COUNTED, 'nova')}
-        process = context.heat_process
         quiet = self._QUIET if left == 0 else 0
-        cpu = _cpu(process)
+        cpu = context.cpu()
         time.sleep(quiet)
-        idle_cpu = _cpu(process) - cpu
-        idle = {name: logs.count(logs.requests(tail.lines()))[False]
+        idle_cpu = _since(cpu, context.cpu())
+        idle = {name: logs.count(logs.requests(tail.lines()))
                 for name, tail in services.items()}
 
-        memory = process.memory_info().rss
-        cpu = _cpu(process)
+        heat = context.processes['heat']
+        memory = heat.memory_info().rss
+        cpu = context.cpu()
         with contextlib.ExitStack() as stack:
             # Can be read to the end after the guest has gone.
             agents = {server: stack.enter_context(
@@ -316,18 +329,21 @@ class Drains:
         waiting = sorted(
             (events for events in members.values() if 'waits' in events),
             key=lambda events: events['waits'])
-        for events, at in zip(waiting, logs.posts(found['zaqar'],
-                                                  self._queue)):
-            events['posted'] = at
+        posts = logs.posts(found['zaqar'], self._queue)
+        # One that was not seen to wait would give its message to another.
+        if len(posts) == len(waiting):
+            for events, at in zip(waiting, posts):
+                events['posted'] = at
         for server in members:
             members[server]['asked'] = asked
             guests.pop(server)
         return Round(
             members, asked, over,
             {name: logs.count(found[name])[False] for name in COUNTED},
-            {name: idle[name] for name in COUNTED}, quiet,
-            _cpu(process) - cpu, idle_cpu,
-            (memory, process.memory_info().rss))
+            _since(cpu, context.cpu()),
+            ({name: idle[name][False] for name in COUNTED}, idle_cpu,
+             idle['zaqar'][True]),
+            quiet, (memory, heat.memory_info().rss))
 
 
 class _Watch:
@@ -425,9 +441,8 @@ class _Watch:
         return members
 
 
-def _cpu(process):
-    times = process.cpu_times()
-    return times.user + times.system
+def _since(before, after):
+    return {name: after[name] - before[name] for name in before}
 
 
 def _text(path):

@@ -6,6 +6,7 @@ import pytest
 
 from bench import context
 from bench import figures
+from bench import growth
 from bench import logs
 from bench import render
 
@@ -135,11 +136,25 @@ def test_spans_are_of_members_that_have_both_events():
     """One member that was not seen would end the run."""
     round_ = context.Round(
         {'a': {'waits': 1.0, 'runs': 1.5}, 'b': {'runs': 9.0}}, 0, 9, {}, {},
-        0, 0, 0, (0, 0))
+        ({}, {}, 0), 0, (0, 0))
 
     assert [0.5] == context.spans([round_], 'waits', 'runs')
     with pytest.raises(context.BenchError):
         context.spans([round_], 'waits', 'gone')
+
+
+def test_a_member_costs_what_the_idle_cloud_does_not():
+    """Capacity would be planned for what is asked without a drain, twice."""
+    round_ = context.Round(
+        {'a': {}, 'b': {}}, 100, 120, {'zaqar': 44}, {'zaqar': 2.0},
+        ({'zaqar': 20}, {'zaqar': 0.5}, 50), 10, (0, 0))
+
+    cost = growth._cost(round_)
+
+    assert {'zaqar': 2} == cost['requests']
+    assert {'zaqar': 0.5} == cost['cpu']
+    assert 5 == cost['polls_a_second']
+    assert 0.01 == cost['zaqar_cpu_of_a_poll']
 
 
 def results(**result):
