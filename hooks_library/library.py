@@ -109,7 +109,8 @@ class Library:
             return
         choice = registry[ALIAS]
         if str(choice).endswith('.yaml'):
-            source = (environment.parent / choice).resolve()
+            source = self._in_library(
+                (environment.parent / choice).resolve())
             if source not in self._type_of:
                 self._name(source, pathlib.PurePath(_OWN, source.name))
                 paths.append(source)
@@ -117,6 +118,17 @@ class Library:
         self.types[CHOICE] = choice
         self.files[ALIAS_TEMPLATE.name] = _read(ALIAS_TEMPLATE)
         self.types[ALIAS] = ALIAS_TEMPLATE.name
+
+    def _in_library(self, path):
+        """Find a template of the library in another copy of the library.
+
+        An environment of a clone names the templates of the clone, and the
+        command may have come with a package.
+        """
+        for known in self._type_of:
+            if known.name == path.name and _read(known) == _read(path):
+                return known
+        return path
 
     def _add(self, path):
         text = _read(path)

@@ -6,6 +6,7 @@ import contextlib
 import io
 import os
 import pathlib
+import shutil
 import stat
 
 from heat.common import exception
@@ -294,6 +295,21 @@ def test_site_has_a_source_of_its_own(engine, host, tmp_path):
                if 'own' in nested]
     assert 'busy{}\n' == value.properties['value']
     assert 'Hooks::LoadAlarms' in host.types()
+
+
+def test_environment_of_a_clone_is_taken_with_a_package(host, tmp_path):
+    """What the documentation says to type would be refused."""
+    clone = shutil.copytree(base.REPO / 'environments',
+                            tmp_path / 'environments').parent
+    shutil.copytree(base.REPO / 'templates', clone / 'templates')
+
+    host.install('--environment', clone / 'environments/cpu.yaml')
+
+    assert 'Hooks::CpuAlarms' == host.types()['Hooks::SiteAlarms']
+    with (clone / 'templates/components/cpu_alarms.yaml').open('a') as stream:
+        stream.write('# Not the one of the library.\n')
+    assert 'give the file another name' in host.refuses(
+        '--environment', clone / 'environments/cpu.yaml')
 
 
 def test_alias_has_the_properties_of_the_interface():
