@@ -3,9 +3,10 @@
 """What a guest may say to a lifecycle hook, and whether it makes sense."""
 
 import collections
+import re
+import reprlib
 
 from heat.common.i18n import _
-from oslo_utils import uuidutils
 
 TOKEN = 'lifecycle_action_token'
 RESULT = 'lifecycle_action_result'
@@ -14,6 +15,8 @@ REASON = 'reason'
 CONTINUE = 'CONTINUE'
 ROLLBACK = 'ROLLBACK'
 TEST = 'TEST'
+
+_UUID = re.compile('[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}')
 
 # What they mean; the reference is made from it.
 RESULTS = {
@@ -31,6 +34,10 @@ RESULTS = {
 # and a line break would let a guest write log lines of its own.
 _QUOTE_LENGTH = 120
 
+# Whole, a value may be longer than the memory is, or deeper than Python goes.
+_REPR = reprlib.Repr()
+_REPR.maxstring = _REPR.maxother = _REPR.maxlong = _QUOTE_LENGTH
+
 Signal = collections.namedtuple('Signal', ['token', 'result', 'reason'])
 
 
@@ -40,7 +47,7 @@ class Refused(Exception):
 
 def quote(value):
     """Return what a guest sent as one short printable piece of text."""
-    text = value if isinstance(value, str) else repr(value)
+    text = value if isinstance(value, str) else _REPR.repr(value)
     text = ''.join(c if c.isprintable() else ' ' for c in text)
     if len(text) > _QUOTE_LENGTH:
         text = text[:_QUOTE_LENGTH - 3] + '...'
@@ -70,6 +77,7 @@ def parse(details):
 def _refuse_token(token):
     if token is None:
         raise Refused('%s is missing' % TOKEN)
-    # The token becomes part of a URL, so nothing but a UUID may pass.
-    if not isinstance(token, str) or not uuidutils.is_uuid_like(token):
+    # The token becomes part of a URL, so nothing but a UUID may pass, and only
+    # as Senlin writes it: with any number of dashes it would be one as well.
+    if not isinstance(token, str) or not _UUID.fullmatch(token):
         raise Refused('%s "%s" is not a UUID' % (TOKEN, quote(token)))

@@ -18,6 +18,7 @@ from oslo_log import log as logging
 from oslo_serialization import jsonutils
 from oslo_utils import timeutils
 
+from . import _claim
 from . import _resource
 from . import _senlin
 from . import _signals
@@ -411,8 +412,10 @@ class LifecycleHook(_resource.HookResource, signal_responder.SignalResponder):
 
     def _obey(self, signal):
         # A guest repeats a signal whose answer it has not seen, at times
-        # before the first copy has done anything.
-        with lockutils.lock('lifecycle-action-%s' % signal.token):
+        # before the first copy has done anything, which may be with another
+        # engine. A lock costs less than a claim, so threads have that.
+        with lockutils.lock('lifecycle-action-%s' % signal.token), (
+                _claim.claim(self.context, self.stack.id, signal.token)):
             cluster_id, text = _wait.through_outages(self._answer, signal)
         if signal.result == _signals.CONTINUE:
             return text
@@ -457,8 +460,6 @@ class LifecycleHook(_resource.HookResource, signal_responder.SignalResponder):
                 % signal.token)
         if kept:
             return node.cluster_id, None
-        # Senlin may have done it when its answer is lost; read again, the
-        # action would look as if somebody else had.
         if given_up:
             try:
                 _senlin.remove_drained_node(client, node.cluster_id, node.id)
@@ -467,6 +468,8 @@ class LifecycleHook(_resource.HookResource, signal_responder.SignalResponder):
                 raise resource.NoActionRequired(
                     res_name=self.name, reason='the cluster is busy')
         elif signal.result == _signals.CONTINUE:
+            # Senlin may have done it when its answer is lost; read again, the
+            # action would look as if somebody else had.
             _wait.through_outages(_senlin.complete_lifecycle, client,
                                   node.cluster_id, signal.token)
         else:

@@ -12,7 +12,6 @@ import sys
 
 from sandbox import cloud
 from sandbox import lifecycle
-from sandbox import services
 
 
 def _parser():
@@ -28,6 +27,11 @@ def _parser():
     up.add_argument(
         '--plugin-dir', metavar='DIR',
         help='folder of Heat plugins (default: heat_plugins in the clone)')
+    up.add_argument(
+        '--heat-engines', metavar='N',
+        help='run Heat as on a site: its APIs, N engines, and RabbitMQ '
+             'between them; 0 is one process for all (default: '
+             '$SANDBOX_HEAT_ENGINES, or as at the last start, or 0)')
     down = verbs.add_parser('down', help='stop what was started')
     down.add_argument('--purge', action='store_true',
                       help='remove all data as well')
@@ -35,7 +39,7 @@ def _parser():
     status.add_argument('--format', choices=('table', 'json'),
                         default='table')
     logs = verbs.add_parser('logs', help='show the log of a service')
-    logs.add_argument('service', choices=services.NAMES)
+    logs.add_argument('service', help='a name that "status" shows')
     logs.add_argument('-f', '--follow', action='store_true',
                       help='go on as the log grows')
     logs.add_argument('-n', '--lines', type=int, default=50,
@@ -72,13 +76,16 @@ def _status(local, args):
         print(json.dumps(report, indent=1))
     else:
         for row in report:
-            print('%-10s %-13s %-8s %s' % (
+            print('%-13s %-13s %-8s %s' % (
                 row['service'], row['state'], row['pid'] or '-',
                 row['address']))
     return int(any(row['state'] != 'running' for row in report))
 
 
 def _logs(local, args):
+    if args.service not in local.services:
+        raise cloud.SandboxError('There is no service "%s"; there are: %s.' % (
+            args.service, ', '.join(local.services)))
     log = local.processes.log(args.service)
     if not log.exists():
         raise cloud.SandboxError('%s has no log yet: start the cloud with '
@@ -105,7 +112,8 @@ def main(argv=None):
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         local = lifecycle.LocalCloud(cloud.Cloud(
-            args.state_dir, getattr(args, 'plugin_dir', None)))
+            args.state_dir, getattr(args, 'plugin_dir', None),
+            getattr(args, 'heat_engines', None)))
         return globals()['_' + args.verb](local, args)
     except cloud.SandboxError as error:
         print('sandbox: %s' % error, file=sys.stderr)

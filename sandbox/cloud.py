@@ -42,14 +42,46 @@ class Cloud:
 
     :param state: folder that holds its configuration, data and logs.
     :param plugin_dir: folder of Heat plugins, as in Heat's plugin_dirs.
+    :param heat_engines: number of heat-engine processes that RabbitMQ
+        connects with Heat's APIs; 0 is all of Heat in one process, without
+        RabbitMQ. Left out, it is as the variable SANDBOX_HEAT_ENGINES says,
+        and without one as at the last start.
+    :raises SandboxError: if that is not a number.
     """
 
-    def __init__(self, state=None, plugin_dir=None):
+    def __init__(self, state=None, plugin_dir=None, heat_engines=None):
         self.state = pathlib.Path(state or os.environ.get(
             'SANDBOX_STATE_DIR') or DEFAULT_STATE).resolve()
         self.plugin_dir = pathlib.Path(
             plugin_dir or REPO / 'heat_plugins').resolve()
         self.address = ADDRESS
+        if heat_engines is None:
+            heat_engines = os.environ.get('SANDBOX_HEAT_ENGINES') or (
+                self.started_with.get('heat_engines', 0))
+        try:
+            self.heat_engines = int(heat_engines)
+        except ValueError:
+            self.heat_engines = -1
+        if self.heat_engines < 0:
+            raise SandboxError(
+                'The number of Heat engines is "%s": give 0, for Heat in one '
+                'process, or more.' % heat_engines)
+
+    @property
+    def _started_with(self):
+        return self.state / 'options.json'
+
+    @property
+    def started_with(self):
+        """The options of the last start, {} before the first one."""
+        try:
+            return json.loads(self._started_with.read_text())
+        except (OSError, ValueError):
+            return {}
+
+    def remember_options(self):
+        write_atomically(self._started_with, json.dumps(
+            {'heat_engines': self.heat_engines}))
 
     @property
     def etc(self):

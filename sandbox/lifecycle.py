@@ -64,8 +64,12 @@ class LocalCloud:
         self._giving_up = False
         self.cloud.make_folders()
         check_machine()
+        self._refuse_another_heat()
         idle = [service for name, service in self.services.items()
                 if not self.processes.pid(name)]
+        for service in idle:
+            service.refuse()
+        self.cloud.remember_options()
         self._clean_up_after_a_crash(idle)
         check_ports(self.cloud, idle)
         try:
@@ -76,6 +80,14 @@ class LocalCloud:
             raise
         finally:
             self._write_timings()
+
+    def _refuse_another_heat(self):
+        before = self.cloud.started_with.get('heat_engines', 0)
+        if before != self.cloud.heat_engines and self.processes.pid('heat'):
+            raise cloud.SandboxError(
+                'Heat is running with the option "--heat-engines %d", not '
+                '%d: stop the cloud with "down" first; its data stay.'
+                % (before, self.cloud.heat_engines))
 
     @contextlib.contextmanager
     def running(self, keep=False):
@@ -233,8 +245,20 @@ class LocalCloud:
 
     def start(self, name):
         """Start one service and wait for it to answer."""
-        self.processes.start(self.services[name])
-        self._wait_until(self.services[name])
+        parts = self._parts(name)
+        for service in parts:
+            self.processes.start(service)
+        for service in parts:
+            self._wait_until(service)
+
+    def _parts(self, name):
+        """The services that a name stands for."""
+        return [self.services[part.name] for part in
+                self.services[name].processes()]
+
+    def logs(self, name):
+        """Paths of the logs of a service, one for each of its processes."""
+        return [self.processes.log(part.name) for part in self._parts(name)]
 
     @contextlib.contextmanager
     def _step(self, service, what):
@@ -286,8 +310,11 @@ class LocalCloud:
 
     def kill(self, name):
         """Kill a service as a crash would; it is dead on return."""
-        self.processes.signal(name, signal.SIGKILL)
-        self.processes.stop(name, 0)
+        parts = self._parts(name)
+        for service in parts:
+            self.processes.signal(service.name, signal.SIGKILL)
+        for service in parts:
+            self.processes.stop(service.name, 0)
 
     # Status
 
@@ -302,8 +329,9 @@ class LocalCloud:
             report.append({
                 'service': name, 'title': service.title, 'state': state,
                 'pid': pid,
-                'address': ', '.join(self.cloud.url(port)
-                                     for port in service.ports.values()),
+                'address': ', '.join(
+                    '%s://%s:%d' % (service.scheme, self.cloud.address, port)
+                    for port in service.ports.values()),
             })
         return report
 

@@ -26,8 +26,9 @@ class Service:
 
     name: str
     title: str
-    # What it listens on: {name for people: port}.
+    # What it listens on, and how: {name for people: port}.
     ports: typing.ClassVar[dict] = {}
+    scheme = 'http'
     # Databases to create, and whether its user exists in Keystone.
     databases: typing.ClassVar[tuple] = ()
     endpoints: typing.ClassVar[tuple] = ()
@@ -41,6 +42,19 @@ class Service:
     def is_available(self):
         """Return whether this machine has what the service is made of."""
         return True
+
+    def refuse(self):
+        """Tell, before anything is started, why this one cannot be.
+
+        :raises SandboxError: with what to do about it.
+        """
+
+    def processes(self):
+        """Return the services that this one is made of, itself first.
+
+        What is called by the name of the first one is done to all of them.
+        """
+        return [self]
 
     def files(self):
         """Configuration: {file name: text}, written to its folder."""

@@ -1,9 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""Heat: API, CFN API and engine in one process, with our plugin folder."""
+"""Heat, with our plugin folder, in one of two forms.
+
+API, CFN API and engine are one process; or each of them is one, with as many
+engines as are asked for, and RabbitMQ between them, as on a site.
+"""
 
 from sandbox import cloud
 from sandbox.services import base
+from sandbox.services import rabbitmq
 
 PORT = 8004
 CFN_PORT = 8000
@@ -12,8 +17,6 @@ CFN_PORT = 8000
 class Service(base.Service):
 
     name = 'heat'
-    title = 'Heat (API, CFN API, engine)'
-    ports = {'heat': PORT, 'heat-cfn': CFN_PORT}
     databases = ('heat',)
     # The engine ends at once; the APIs in its process do not hear of it.
     stop_timeout = 3
@@ -22,10 +25,29 @@ class Service(base.Service):
         base.Endpoint('cloudformation', 'heat-cfn', CFN_PORT, '/v1'),
     )
 
+    @property
+    def title(self):
+        return ('Heat (API)' if self.cloud.heat_engines else
+                'Heat (API, CFN API, engine)')
+
+    @property
+    def ports(self):
+        own = {'heat': PORT}
+        return own if self.cloud.heat_engines else {**own, **CfnApi.ports}
+
+    def processes(self):
+        if not self.cloud.heat_engines:
+            return [self]
+        return [self, CfnApi(self.cloud),
+                *(Engine(self.cloud, number) for number in
+                  range(1, self.cloud.heat_engines + 1))]
+
     def files(self):
         return {'heat.conf': cloud.ini({
             'DEFAULT': {
-                'transport_url': 'fake://',
+                'transport_url': (
+                    rabbitmq.transport_url(self.cloud)
+                    if self.cloud.heat_engines else 'fake://'),
                 # One is the number that forks nothing, here and below.
                 'num_engine_workers': 1,
                 'plugin_dirs': self.cloud.plugin_dir,
@@ -71,7 +93,52 @@ class Service(base.Service):
                  'db_sync']]
 
     def command(self):
-        return [*super().command(), '--config-file', self.conf()]
+        program = ([cloud.script('heat-api')] if self.cloud.heat_engines
+                   else super().command())
+        return [*program, '--config-file', self.conf()]
+
+
+class CfnApi(base.Service):
+    """Where signed URLs lead."""
+
+    name = 'heat-api-cfn'
+    title = 'Heat (CFN API)'
+    ports = {'heat-cfn': CFN_PORT}
+
+    def command(self):
+        return [cloud.script('heat-api-cfn'), '--config-file',
+                str(self.cloud.conf('heat'))]
+
+
+class Engine(base.Service):
+    """One of several.
+
+    :param number: from 1 on.
+    """
+
+    stop_timeout = Service.stop_timeout
+
+    def __init__(self, local_cloud, number):
+        super().__init__(local_cloud)
+        self.name = 'heat-engine-%d' % number
+        self.title = 'Heat (engine %d of %d)' % (number,
+                                                 local_cloud.heat_engines)
+
+    def files(self):
+        # As if it were on a host of its own.
+        return {self.name + '.conf': cloud.ini({
+            'DEFAULT': {'host': self.name}})}
+
+    def command(self):
+        return [cloud.script('heat-engine'),
+                '--config-file', str(self.cloud.conf('heat')),
+                '--config-file', self.conf()]
+
+    def check(self):
+        try:
+            return rabbitmq.consumers(self.cloud, 'engine.' + self.name) > 0
+        except OSError:
+            return False
 
 
 def main():

@@ -71,6 +71,8 @@ class Service(base.Service):
     def command(self):
         settings = dict(self._SETTINGS,
                         unix_socket_directories=self.cloud.run)
+        # Heat raises the limit of an engine's pool to what its threads need.
+        settings['max_connections'] += 100 * self.cloud.heat_engines
         options = [word for item in settings.items()
                    for word in ('-c', '%s=%s' % item)]
         return self._as_ordinary_user(

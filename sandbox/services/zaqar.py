@@ -36,6 +36,24 @@ class Service(base.Service):
         return [*super().command(), '--config-file', self.conf()]
 
 
+class Gate:
+    """Does what the proxy before Zaqar has to do on a site.
+
+    Zaqar takes a request with a header Extra-Spec, or with an empty
+    URL-Signature, for one that something else has authenticated
+    (zaqar/transport/middleware/auth.py, 18.0.0).
+    """
+
+    def __init__(self, application):
+        self._application = application
+
+    def __call__(self, environ, start_response):
+        environ.pop('HTTP_EXTRA_SPEC', None)
+        if not environ.get('HTTP_URL_SIGNATURE', '').strip():
+            environ.pop('HTTP_URL_SIGNATURE', None)
+        return self._application(environ, start_response)
+
+
 def main():
     from oslo_config import cfg
     from oslo_log import log as logging
@@ -46,7 +64,7 @@ def main():
     conf(project='zaqar', args=sys.argv[1:])
     logging.setup(conf, 'zaqar')
     # Every guest polls once a second.
-    base.serve_wsgi(bootstrap.Bootstrap(conf).transport.app, PORT,
+    base.serve_wsgi(Gate(bootstrap.Bootstrap(conf).transport.app), PORT,
                     threads=16)
 
 

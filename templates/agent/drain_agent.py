@@ -64,7 +64,7 @@ OPEN = ('01', '04', '08', '09', '0B')
 
 # What a request and the reading of its answer can raise.
 FAILURES = (OSError, http.client.HTTPException, ValueError, LookupError,
-            TypeError, AttributeError, RecursionError)
+            ArithmeticError, TypeError, AttributeError, RecursionError)
 
 # "drains" are those to be done, the first one at work. "last" is the one
 # before, until its time is over. "draining" outlives both when a server is
@@ -430,7 +430,9 @@ class Agent:
                     href = parse.urlsplit(link['href'])
                     marker = parse.parse_qs(href.query)['marker'][0]
             for message in page.get('messages', ()):
-                found += self.consider(message, message['body'], found)
+                # One that is of no use must not hide the others.
+                with contextlib.suppress(*FAILURES):
+                    found += self.consider(message, message['body'], found)
         except FAILURES as error:
             if getattr(error, 'code', 0) == 400:
                 # A smaller page may be all that this Zaqar hands out.
@@ -450,28 +452,28 @@ class Agent:
 
     def consider(self, message, body, found):
         """Return a list of the drain that the message asks for here."""
-        if not isinstance(body, dict):
-            return []
-        token = str(body.get('lifecycle_action_token') or '')
-        if (str(body.get('resource_id')).lower() != self.server_id or not token
+        token = body['lifecycle_action_token']
+        # As Senlin writes it: nothing else fits into an environment for sure.
+        if (body['resource_id'].lower() != self.server_id
+                or str(uuid.UUID(token)) != token
                 or token in self.state['completed']
                 or any(token == drain['env'][TOKEN]
                        for drain in self.state['drains'] + found)):
             return []
         # The hook's clock runs since the message was posted.
-        end = self.config['timeout'] - message.get('age', 0)
+        end = self.config['timeout'] - max(0, message.get('age', 0))
         if end <= 0:
             log('warning', 'drain %.8s: too late, ignored', token)
             self.state['completed'].append(token)
             return []
         log('info', 'drain %.8s: told, %d s left', token, end)
-        env = {'LIFECYCLE_SERVER_ID': self.server_id}
+        env = {}
         for key, value in body.items():
-            if re.match('[a-z][a-z0-9_]{,63}$', key):
+            if re.fullmatch('[a-z][a-z0-9_]{,63}', key):
                 key = 'lifecycle_' + re.sub('^lifecycle_', '', key)
                 env[key.upper()] = ''.join(
                     c for c in str(value)[:4096] if c.isprintable())
-        env[TOKEN] = token
+        env.update({TOKEN: token, 'LIFECYCLE_SERVER_ID': self.server_id})
         return [{
             # Seconds from now.
             'clock': Clock.start(), 'end': end,

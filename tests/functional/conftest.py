@@ -13,6 +13,7 @@ import pytest
 
 from sandbox import cloud
 from sandbox import lifecycle
+from tests.functional import secrets_in_logs
 from tests.functional import tenant
 
 
@@ -20,7 +21,12 @@ from tests.functional import tenant
 def local():
     """The local cloud, up."""
     with lifecycle.LocalCloud(cloud.Cloud()).running() as local:
+        begin = secrets_in_logs.sizes(local)
         yield local
+        # What all tests together have made the services say.
+        assert [] == secrets_in_logs.found(
+            sorted(local.cloud.logs.glob('*.log')),
+            secrets_in_logs.of_cloud(local), begin)
 
 
 @pytest.fixture(scope='module')
@@ -34,12 +40,14 @@ def project(local):
 
 @pytest.fixture
 def engine_log(local):
-    """What heat-engine has logged since the test began."""
-    log = local.processes.log('heat')
-    begin = log.stat().st_size
+    """What Heat has logged since the test began, all engines of it."""
+    begins = {log: log.stat().st_size for log in local.logs('heat')}
 
     def read():
-        with log.open('rb') as stream:
-            stream.seek(begin)
-            return stream.read().decode('utf-8', 'replace')
+        text = ''
+        for log, begin in begins.items():
+            with log.open('rb') as stream:
+                stream.seek(begin)
+                text += stream.read().decode('utf-8', 'replace')
+        return text
     return read

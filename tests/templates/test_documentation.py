@@ -175,3 +175,23 @@ def test_every_link_of_a_page_leads_somewhere(path):
            and not (path.parent / target).exists()]
 
     assert [] == bad
+
+
+def test_every_statement_about_security_has_its_test():
+    """A promise that nobody checks any more would go on being made."""
+    text = (base.REPO / 'tests/README.rst').read_text()
+    section = re.search(r'\nSecurity\n-+\n(.*?)\n[^\n]+\n---', text, re.S)[1]
+    missing = []
+    source = ''
+    for word, colon in re.findall(r'  ``(\S+)``(:?)', section):
+        if colon:
+            folder, _slash, name = word.rpartition('/')
+            path = '%s/%s.py' % (folder, name) if folder else (
+                'functional/test_%s.py' % name)
+            source = (base.REPO / 'tests' / path).read_text()
+        elif not re.search(r'def test_%s' % re.escape(word.rstrip('.')),
+                           source):
+            missing.append(word)
+
+    assert source
+    assert [] == missing

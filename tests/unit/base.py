@@ -51,6 +51,7 @@ PollDelay = resource.PollDelay
 UpdateReplace = resource.UpdateReplace
 InvalidTemplateAttribute = exception.InvalidTemplateAttribute
 NoActionRequired = resource.NoActionRequired
+InvalidBreakPointHook = exception.InvalidBreakPointHook
 
 
 def contract(name):
@@ -59,10 +60,13 @@ def contract(name):
 
 
 class PluginTestCase(common.HeatTestCase):
+    # Seconds that one test may take: no measure, only an end.
+    patience = 60
+
     def setUp(self):
         super().setUp()
         # A poll that never ends must fail the test, not hang the run.
-        self.useFixture(fixtures.Timeout(60, gentle=True))
+        self.useFixture(fixtures.Timeout(self.patience, gentle=True))
         # Names such as images and queues are checked against live services,
         # and only what is ours is decided without one.
         validate = constraints.CustomConstraint.validate
@@ -108,7 +112,7 @@ class ServiceTestCase(PluginTestCase):
         self.clock = self.useFixture(time_fixture.TimeFixture(
             datetime.datetime(2024, 5, 1, 12, 0, 31)))
         self.time = fakes.Clock(self.clock)
-        for name in ('_wait', 'lifecycle_hook'):
+        for name in ('_claim', '_wait', 'lifecycle_hook'):
             self.patchobject(self.plugin_module(name), 'time',
                              new=self.time)
         # What the services were asked to change, in that order.

@@ -561,6 +561,39 @@ class SignalTest(_SignalTestCase):
         self.assertEqual([token], self.completed())
         self.assertEqual(1, len(texts))
 
+    def test_copy_that_another_engine_has_is_waited_for(self):
+        """Senlin would begin the deletion of the server a second time."""
+        token = self.senlin.wait_for_guest(self.cluster)
+        claims = self.plugin_module('_claim')
+
+        def other_engine():
+            claimed.__exit__(None, None, None)
+            self.senlin.end(token)
+
+        claimed = claims.claim(self.hook.context, self.hook.stack.id, token)
+        claimed.__enter__()
+        self.time.meanwhile = other_engine
+
+        self.assertRaises(base.NoActionRequired, self.hook.handle_signal,
+                          self.answer(token))
+        self.assertEqual([], self.completed())
+
+    def test_claim_of_a_dead_engine_ends(self):
+        """The drain would take until its timeout."""
+        token = self.senlin.wait_for_guest(self.cluster)
+        claims = self.plugin_module('_claim')
+        dead = claims.claim(self.hook.context, self.hook.stack.id, token)
+        dead.__enter__()
+
+        self.signal(self.answer(token))
+
+        self.assertEqual([token], self.completed())
+        self.assertGreaterEqual(self.time.slept, claims.LEASE)
+        # Nor is anything of it left.
+        slept = self.time.slept
+        with claims.claim(self.hook.context, self.hook.stack.id, token):
+            self.assertEqual(slept, self.time.slept)
+
     def test_suspended_stack_still_hears_its_guests(self):
         """Senlin goes on, so a drained server would stay until the timeout."""
         self.run_task(self.hook.suspend)
@@ -732,14 +765,27 @@ class SignalTest(_SignalTestCase):
 
     def test_token_that_is_no_uuid_is_refused(self):
         """The token becomes part of a URL."""
-        for token in ('', 'short', '../clusters', 5, {}, [], 'x' * 5000):
+        # The last one is a UUID as far as Python goes.
+        for token in ('', 'short', '../clusters', 5, {}, [], 'x' * 5000,
+                      '-' * 9000 + fakes._uuid()):
             self.signal(self.answer(token))
             sentence = self.events(self.hook)[-1]
             self.assertIn('lifecycle_action_token', sentence)
             self.assertTrue(sentence.endswith('.'), sentence)
 
-        self.assertEqual(7, len(self.warnings()))
+        self.assertEqual(8, len(self.warnings()))
         self.assertEqual([], self.completed())
+
+    def test_value_that_is_deeper_than_python_goes_is_refused(self):
+        """A guest could fill the log with tracebacks."""
+        value = []
+        for _level in range(5000):
+            value = [value]
+
+        said = self.hook.handle_signal(self.answer(value))
+
+        self.assertTrue(
+            said.startswith('refused: lifecycle_action_token "[['), said)
 
     def test_guest_cannot_write_log_lines(self):
         """A guest could forge what an operator reads."""

@@ -23,6 +23,7 @@ from sandbox.guests import init
 from sandbox import lifecycle
 from sandbox import processes
 from sandbox import services
+from sandbox.services import rabbitmq
 
 
 @pytest.fixture
@@ -189,6 +190,86 @@ def test_prometheus_is_left_out_where_it_is_missing(local, monkeypatch):
     monkeypatch.setattr(shutil, 'which', lambda program: '/bin/' + program)
 
     assert {'prometheus'} == set(services.load(local)) - set(without)
+
+
+def test_heat_is_one_process_or_many(local):
+    """Nothing would show what happens between the engines of a site."""
+    assert 'rabbitmq' not in services.load(local)
+
+    many = services.load(cloud.Cloud(local.state, heat_engines='3'))
+
+    assert ['heat', 'heat-api-cfn', 'heat-engine-1', 'heat-engine-2',
+            'heat-engine-3'] == [n for n in many if n.startswith('heat')]
+    assert 'rabbitmq' in many
+    conf = many['heat'].files()['heat.conf']
+    assert 'rabbit://' in conf and 'fake://' not in conf
+    # As hosts that differ, or each would get the messages of the others.
+    assert 3 == len({text for service in many.values()
+                     for text in service.files().values()
+                     if 'host = heat-engine-' in text})
+    assert services.load(local)['heat'].ports == {
+        **many['heat'].ports, **many['heat-api-cfn'].ports}
+
+
+def test_engines_are_remembered(local, monkeypatch):
+    """A test or "status" would look for another Heat than there is."""
+    cloud.Cloud(local.state, heat_engines=3).remember_options()
+
+    assert 3 == cloud.Cloud(local.state).heat_engines
+    monkeypatch.setenv('SANDBOX_HEAT_ENGINES', '2')
+    assert 2 == cloud.Cloud(local.state).heat_engines
+    assert 0 == cloud.Cloud(local.state, heat_engines='0').heat_engines
+
+
+@pytest.mark.parametrize('number', ['three', '-1', '2.5'])
+def test_number_of_engines_that_is_none_is_refused(tmp_path, capsys, number):
+    """The cloud would start with another Heat than was asked for."""
+    assert 1 == command_line.main(['--state-dir', str(tmp_path), 'up',
+                                   '--heat-engines=' + number])
+    assert 'number of Heat engines is "%s"' % number in (
+        capsys.readouterr().err)
+
+
+def test_engines_without_rabbitmq_are_refused(local, monkeypatch):
+    """Each would say in its log, for ever, that it cannot connect."""
+    monkeypatch.setattr(rabbitmq, '_DEBIAN', local.state / 'missing')
+    monkeypatch.setattr(shutil, 'which', lambda program: None)
+    monkeypatch.setattr(lifecycle, 'check_machine', lambda: None)
+
+    with pytest.raises(cloud.SandboxError) as refusal:
+        lifecycle.LocalCloud(cloud.Cloud(local.state, heat_engines=3)).up()
+
+    assert 'apt-get install rabbitmq-server' in str(refusal.value)
+
+
+def test_another_heat_than_the_running_one_is_refused(local, monkeypatch):
+    """Two Heats would work on the same stacks, one of them deaf."""
+    monkeypatch.setattr(lifecycle, 'check_machine', lambda: None)
+    another = lifecycle.LocalCloud(cloud.Cloud(local.state, heat_engines=3))
+    another.processes.start(service(sys.executable, '-c', SLEEP, name='heat'))
+    try:
+        with pytest.raises(cloud.SandboxError) as refusal:
+            another.up()
+    finally:
+        another.kill('heat')
+
+    assert '"--heat-engines 0", not 3' in str(refusal.value)
+
+
+def test_name_of_heat_stands_for_all_of_it(local):
+    """A killed Heat would go on in its engines."""
+    many = lifecycle.LocalCloud(cloud.Cloud(local.state, heat_engines=2))
+    parts = ('heat', 'heat-api-cfn', 'heat-engine-1', 'heat-engine-2')
+    for name in parts:
+        many.processes.start(service(sys.executable, '-c', SLEEP, name=name))
+
+    many.kill('heat-engine-2')
+    alive = [name for name in parts if many.processes.pid(name)]
+    many.kill('heat')
+
+    assert list(parts[:3]) == alive
+    assert not [name for name in parts if many.processes.pid(name)]
+    assert 4 == len(many.logs('heat'))
 
 
 def test_secrets_are_made_once_and_kept_from_others(local):

@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""Heat as on a site: several engines with RabbitMQ between them."""
+
+from concurrent import futures
+import uuid
+
+import pytest
+
+from tests.functional import tenant
+
+
+@pytest.fixture(scope='module')
+def engines(local):
+    """Names of Heat's engines; without them there is nothing to test."""
+    names = [name for name in local.services if 'heat-engine' in name]
+    if len(names) < 2:
+        pytest.skip('Heat is one process here; start the local cloud with '
+                    'SANDBOX_HEAT_ENGINES=3, which needs rabbitmq-server')
+    return names
+
+
+@pytest.fixture
+def log_of(local, engines):
+    """What an engine has logged since the test began."""
+    begins = {engine: local.processes.log(engine).stat().st_size
+              for engine in engines}
+
+    def read(engine):
+        with local.processes.log(engine).open('rb') as stream:
+            stream.seek(begins[engine])
+            return stream.read().decode('utf-8', 'replace')
+    return read
+
+
+def test_engines_share_the_signals_of_one_hook(project, engines, log_of):
+    """The other tests would be about one engine, with others idle beside."""
+    stack = project.create_silent(size=0)
+    url = stack.agent_config()['signal_url']
+
+    with futures.ThreadPoolExecutor(10) as pool:
+        assert {200} == set(pool.map(
+            lambda _number: stack.signal(
+                {'lifecycle_action_token': str(uuid.uuid4())},
+                url).status_code, range(40)))
+
+    tenant.wait_for('the refusals', lambda: 40 == sum(
+        log_of(engine).count('signal refused') for engine in engines))
+    assert all('signal refused' in log_of(engine) for engine in engines)
+
+
+def test_drain_goes_on_when_its_engine_dies(local, project, engines, log_of):
+    """Servers would go undrained, or the stack could never be deleted."""
+    stack = project.create_gated(size=2)
+    first, second = stack.members()
+
+    stack.start_delete()
+    tokens = stack.wait_for_drains(2)
+    tenant.wait_for('both handlers', lambda: (
+        project.is_draining(first) and project.is_draining(second)))
+    [holder] = [engine for engine in engines
+                if 'remove_every_node is action' in log_of(engine)]
+    local.kill(holder)
+    try:
+        # It is Senlin that waits, and any engine hears the guest.
+        project.release(first)
+        tenant.wait_for('the deletion', lambda: first not in project.servers())
+        assert 'ACTIVE' == project.servers()[second]
+
+        # No engine takes the stack over by itself: that is for a second
+        # deletion, which waits for the same drain.
+        assert 'DELETE_IN_PROGRESS' == stack.status()
+        stack.start_delete()
+        assert {second: tokens[second]} == stack.pending()
+
+        project.release(second)
+        tenant.wait_for('the stack to be gone', stack.is_gone)
+        assert not {first, second} & set(project.servers())
+    finally:
+        local.start(holder)
+
+
+def test_drain_outlives_rabbitmq(local, project, engines):
+    """A broker that is restarted would cost sessions, or stop Heat."""
+    stack = project.create_gated(size=1)
+    [server] = stack.members()
+
+    stack.start_delete()
+    tenant.wait_for('the drain', lambda: project.is_draining(server))
+    local.kill('rabbitmq')
+    try:
+        project.release(server)
+        # Its API has no engine to hand the signal to.
+        tenant.wait_for('the agent to fail', lambda: (
+            'warning signal' in project.agent_log(server)))
+        assert 'ACTIVE' == project.servers()[server]
+    finally:
+        local.start('rabbitmq')
+
+    tenant.wait_for('the stack to be gone', stack.is_gone)
+    assert server not in project.servers()
