@@ -39,9 +39,7 @@ class Service(base.Service):
 class Gate:
     """Does what the proxy before Zaqar has to do on a site.
 
-    Zaqar takes a request with a header Extra-Spec, or with an empty
-    URL-Signature, for one that something else has authenticated
-    (zaqar/transport/middleware/auth.py, 18.0.0).
+    See "For operators" in doc/source/security.rst.
     """
 
     def __init__(self, application):

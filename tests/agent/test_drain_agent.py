@@ -347,7 +347,7 @@ def test_queue_that_hangs_holds_up_no_drain(guest, cloud):
 
 
 @pytest.mark.parametrize('page', (
-    [], 'text', b'[' * 100000, {'messages': [{}]}, {'messages': 5},
+    [], 'text', b'[' * 100000, {'messages': 5},
     {'links': [{}]},
     {'messages': [], 'links': [{'rel': 'next', 'href': '/x'}]}),
     ids=lambda page: str(page)[:40])
