@@ -172,13 +172,20 @@ class Watchers:
             if not line.endswith('\n'):
                 log.seek(position)
                 return
-            match = _LINE.match(line)
-            if not match:
-                continue
-            for pattern, event, text in _AGENT_EVENTS:
-                if pattern.match(match['text']):
-                    self._timeline.add(event, text, server,
-                                       at=_utc(match['time']))
+            for at, event, text in agent_events(line):
+                self._timeline.add(event, text, server, at=at)
+
+
+def agent_events(line):
+    """Yield what a line of an agent's log says about a drain.
+
+    :returns: tuples of seconds since the epoch, the name of an event and a
+        text for people.
+    """
+    match = _LINE.match(line)
+    for pattern, event, text in _AGENT_EVENTS if match else ():
+        if pattern.match(match['text']):
+            yield _utc(match['time']), event, text
 
 
 def _utc(text):

@@ -115,10 +115,14 @@ def distribution(name, entry_points):
 def serve_wsgi(application, port, threads=8):
     """Serve a WSGI application on the cloud's address until SIGTERM.
 
-    Threads in one process: nothing is forked that could be left behind.
+    Threads in one process: nothing is forked that could be left behind. Each
+    request leaves a line in the log, as it does with the other services.
     """
+    from paste import translogger
     import waitress
 
+    application = translogger.TransLogger(application,
+                                          setup_console_handler=False)
     waitress.serve(application, host=cloud.ADDRESS, port=port,
                    threads=threads, ident='sandbox',
                    # Glance takes images, Heat takes large templates.

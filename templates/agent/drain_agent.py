@@ -405,7 +405,8 @@ class Agent:
                 self.report(trouble=problem)
         self.failures[what] = after = min(before + 1, 20) if problem else 0
         delay = min(MAX_BACKOFF, self.config['interval'] * 2 ** after)
-        return delay * random.uniform(0.8, 1.2)
+        # Apart from the others, and never later than was asked for.
+        return delay * random.uniform(0.8, 1)
 
     def poll(self):
         """Read a page of the queue; return the wait until the next one."""

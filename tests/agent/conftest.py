@@ -2,6 +2,7 @@
 
 """A drain agent as a process, and the fake cloud that it talks to."""
 
+import importlib.util
 import itertools
 import json
 import os
@@ -18,6 +19,14 @@ from tests.agent import fake_cloud
 
 REPO = pathlib.Path(__file__).resolve().parents[2]
 AGENT = REPO / 'templates' / 'agent' / 'drain_agent.py'
+
+
+def load_agent():
+    """Return the agent as a module, for what needs no process."""
+    spec = importlib.util.spec_from_file_location('agent', AGENT)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def wait_for(condition, what, seconds=10):

@@ -7,6 +7,7 @@ import json
 import pathlib
 import subprocess
 import time
+import types
 import uuid
 
 import pytest
@@ -302,6 +303,17 @@ def test_smaller_pages_are_taken_as_well(guest, cloud):
 
 
 # Trouble with the queue
+
+def test_servers_look_apart_and_never_late():
+    """A cluster would ask at once, or a server be told after the interval."""
+    module = conftest.load_agent()
+    agent = types.SimpleNamespace(failures={}, config={'interval': 1})
+
+    waits = [module.Agent.pace(agent, 'queue') for _ in range(1000)]
+
+    assert 0.8 <= min(waits) < 0.85
+    assert 0.95 < max(waits) <= 1
+
 
 def test_unreachable_queue_recovers_by_itself(guest, cloud):
     """An agent that gives up, or shouts every second, is switched off."""

@@ -2,7 +2,6 @@
 
 """The drain agent knows which server it is in."""
 
-import importlib.util
 import os
 import pathlib
 
@@ -19,9 +18,7 @@ def agent(cloud, tmp_path, monkeypatch):
     """Return the agent's module, with sources that say nothing."""
     # Set while it is loaded: a proxy would answer for its own server.
     monkeypatch.setenv('http_proxy', 'http://127.0.0.1:9')
-    spec = importlib.util.spec_from_file_location('agent', conftest.AGENT)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = conftest.load_agent()
     module.INSTANCE_ID = str(tmp_path / 'instance-id')
     module.DMI_UUID = str(tmp_path / 'product_uuid')
     module.CONFIG_DRIVE = str(tmp_path / 'config-2')

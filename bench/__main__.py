@@ -1,0 +1,168 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""The benchmark: run all measurements on a local cloud and tell the figures.
+
+Every measurement is a module with NAME, TITLE and run(context), in the list
+below. The figures go to build/bench, and with --render from there to the
+documentation.
+"""
+
+import argparse
+import datetime
+import json
+import os
+import platform
+import signal
+import sys
+import time
+import traceback
+
+import psutil
+
+from bench import context as contexts
+from bench import gone
+from bench import growth
+from bench import overhead
+from bench import render
+from bench import sessions_cut
+from bench import told
+from sandbox import cloud
+from sandbox import lifecycle
+
+# In the order of the page. Growth comes late: it leaves the services tired.
+MEASUREMENTS = (sessions_cut, told, gone, overhead, growth)
+
+BUILD = cloud.REPO / 'build' / 'bench'
+
+
+def _parser():
+    names = [module.NAME for module in MEASUREMENTS]
+    parser = argparse.ArgumentParser(
+        prog='bench', description='Measure drains on a real local cloud.')
+    parser.add_argument('--only', metavar='NAME', action='append',
+                        choices=names, help='one measurement, may be '
+                        'repeated: ' + ', '.join(names))
+    parser.add_argument('--quick', action='store_true',
+                        help='small sizes, to try it; not to be published')
+    parser.add_argument('--keep', action='store_true',
+                        help='leave the local cloud running')
+    parser.add_argument('--format', choices=('text', 'json'), default='text',
+                        help='how the figures are printed')
+    parser.add_argument('--render', action='store_true',
+                        help='measure nothing: write the figures of the last '
+                             'run into the documentation')
+    return parser
+
+
+def machine():
+    """Return what the figures depend on."""
+    return {
+        'processor': _processor(),
+        'cores': os.cpu_count(),
+        'memory_gib': round(psutil.virtual_memory().total / (1 << 30)),
+        'system': platform.system() + ' ' + platform.release(),
+        'python': platform.python_version(),
+    }
+
+
+def _processor():
+    try:
+        with open('/proc/cpuinfo') as stream:
+            return next(line.partition(':')[2].strip() for line in stream
+                        if line.startswith('model name'))
+    except (OSError, StopIteration):
+        return platform.machine()
+
+
+def measure(modules, quick, keep, say, save):
+    """Run measurements; return {name: result}.
+
+    A measurement that fails takes none of the others with it.
+
+    :param save: called with that after each measurement.
+    """
+    local = lifecycle.LocalCloud(cloud.Cloud(), say)
+    measured = {}
+    with local.running(keep):
+        context = contexts.Context(local, quick, say)
+        try:
+            for module in modules:
+                say('== %s ==' % module.TITLE)
+                began = time.monotonic()
+                load = os.getloadavg()[0]
+                try:
+                    found = module.run(context)
+                except Exception as error:
+                    found = {'error': '%s: %s' % (
+                        type(error).__name__, error)}
+                    say(''.join(traceback.format_exception(error)))
+                measured[module.NAME] = dict(
+                    found, title=module.TITLE, quick=quick,
+                    date=datetime.date.today().isoformat(),
+                    seconds=round(time.monotonic() - began, 1),
+                    load_before=round(load, 2), machine=machine())
+                save(measured)
+        finally:
+            context.project.delete_stacks()
+    return measured
+
+
+def _read(path):
+    return json.loads(path.read_text()) if path.exists() else {}
+
+
+def main(argv=None):
+    """Run the benchmark.
+
+    :returns: 0 if every goal was met, 1 if one was missed, 2 if something
+        could not be measured.
+    """
+    args = _parser().parse_args(argv)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    results = BUILD / 'results.json'
+    before = _read(results)
+    if args.render:
+        if not before:
+            print('bench: %s is not there: run the benchmark first.'
+                  % results, file=sys.stderr)
+            return 2
+        for path in render.documentation(before):
+            print(path.relative_to(cloud.REPO))
+        return 0
+    modules = [module for module in MEASUREMENTS
+               if not args.only or module.NAME in args.only]
+    # JSON alone on the standard output.
+    stream = sys.stderr if args.format == 'json' else sys.stdout
+
+    def say(line):
+        print(line, file=stream, flush=True)
+
+    def save(measured):
+        BUILD.mkdir(parents=True, exist_ok=True)
+        # One that was run alone replaces its own figures only.
+        cloud.write_atomically(
+            results, json.dumps({**before, **measured}, indent=1) + '\n')
+
+    try:
+        measured = measure(modules, args.quick, args.keep, say, save)
+    # What the functional tests' helpers raise is the last one.
+    except (cloud.SandboxError, AssertionError) as error:
+        print('bench: %s' % error, file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print('bench: interrupted.', file=sys.stderr)
+        return 130
+    render.pictures(measured, BUILD, 'png')
+    if args.format == 'json':
+        print(json.dumps(measured, indent=1))
+    else:
+        print('\n' + render.text(measured))
+        print('Written   %s' % results)
+    if any('error' in result for result in measured.values()):
+        return 2
+    return int(any(not goal['met'] for result in measured.values()
+                   for goal in result['goals']))
+
+
+if __name__ == '__main__':
+    sys.exit(main())
