@@ -25,7 +25,7 @@ TITLE = 'What do a poll, a signal and a wait cost?'
 SERVICES = ('zaqar', 'redis', 'heat', 'keystone', 'senlin', 'postgres')
 
 # Requests to Zaqar, members that signal, seconds of waiting.
-SIZES = (1000, 4, 30)
+SIZES = (2000, 10, 30)
 QUICK_SIZES = (300, 2, 10)
 
 # A site for which the costs are added up: servers, seconds between two polls

@@ -37,7 +37,7 @@ MEMORY = 0.5
 
 # Guests at once, seconds until polls are as rare as they get, and seconds in
 # which the guests' needs are measured.
-SIZES = (4, 60, 40)
+SIZES = (10, 60, 60)
 QUICK_SIZES = (2, 15, 20)
 
 # Of the drains that ours is measured with.
