@@ -17,6 +17,7 @@ from bench import logs
 from sandbox import bootstrap
 from sandbox import cloud
 from sandbox.services import postgres
+from tools import measure_agent
 
 NAME = 'software_deployment'
 TITLE = 'How does it compare with software deployments?'
@@ -103,15 +104,11 @@ def _find(program, server):
     for outer in psutil.process_iter(['cmdline']):
         if server in ' '.join(outer.info['cmdline'] or ()):
             for process in outer.children(recursive=True):
-                if program in ' '.join(process.cmdline()[:4]):
+                # Not the shell that starts it again when it ends.
+                if any(word.endswith('/' + program)
+                       for word in process.cmdline()):
                     return process
     return None
-
-
-def _schedstat(process):
-    # To the nanosecond: a tick of the kernel's clock is many polls.
-    tasks = pathlib.Path('/proc/%d/task' % process.pid).glob('*/schedstat')
-    return sum(int(task.read_text().split()[0]) for task in tasks) / 1e9
 
 
 def needs(context, program, servers, service, is_poll, seconds):
@@ -124,16 +121,16 @@ def needs(context, program, servers, service, is_poll, seconds):
                               lambda server=server: _find(program, server))
                  for server in servers]
     tail = context.tail(service)
-    before = sum(map(_schedstat, processes))
+    before = sum(measure_agent.cpu_seconds(p.pid) for p in processes)
     began = time.monotonic()
     time.sleep(seconds)
     took = (time.monotonic() - began) * len(processes) / 3600
-    used = sum(map(_schedstat, processes)) - before
+    used = sum(measure_agent.cpu_seconds(p.pid)
+               for p in processes) - before
     polls = sum(map(is_poll, logs.requests(tail.lines())))
-    memory = [process.memory_full_info() for process in processes]
-    return Needs(figures.median([m.pss / 1024 for m in memory]),
-                 figures.median([m.rss / 1024 for m in memory]),
-                 used / took, polls / took)
+    pss, rss = zip(*(measure_agent.memory(p.pid) for p in processes))
+    return Needs(figures.median(pss), figures.median(rss), used / took,
+                 polls / took)
 
 
 def ours(context):
@@ -143,7 +140,7 @@ def ours(context):
     cluster = context.clusters['hooked']
     context.say('  what %d agents need' % size)
     servers = context.grow(cluster, size)
-    needed = needs(context, 'drain_agent', servers, 'zaqar', logs.is_poll,
+    needed = needs(context, 'drain-agent', servers, 'zaqar', logs.is_poll,
                    seconds)
     context.empty(cluster)
     return (contexts.spans(rounds, 'waits', 'runs'),
