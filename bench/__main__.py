@@ -20,17 +20,20 @@ import traceback
 import psutil
 
 from bench import context as contexts
+from bench import costs
 from bench import gone
 from bench import growth
 from bench import overhead
 from bench import render
 from bench import sessions_cut
+from bench import software_deployment
 from bench import told
 from sandbox import cloud
 from sandbox import lifecycle
 
 # In the order of the page. Growth comes late: it leaves the services tired.
-MEASUREMENTS = (sessions_cut, told, gone, overhead, growth)
+MEASUREMENTS = (sessions_cut, told, gone, overhead, growth,
+                software_deployment, costs)
 
 BUILD = cloud.REPO / 'build' / 'bench'
 

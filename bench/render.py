@@ -102,8 +102,10 @@ def documentation(results):
         if 'error' in result:
             blocks.append(rst.paragraph('Not measured: ' + result['error']))
         else:
-            blocks += [_figures(result), _table(
-                ['Goal', 'Measured', 'At most', 'Of'], _goals(result))]
+            blocks.append(_figures(result))
+            if result['goals']:
+                blocks.append(_table(['Goal', 'Measured', 'At most', 'Of'],
+                                     _goals(result)))
             if result.get('plot'):
                 blocks.append(rst.image(
                     'images/bench/%s.svg' % name,
