@@ -24,7 +24,8 @@ for deployment in json.loads(text) if text else ():
         status = subprocess.call(['sh', script.name],
                                  env={**os.environ, **inputs})
     open(done, 'w').close()
-    request.urlopen(request.Request(  # noqa: S310
+    # The URL is Heat's.
+    request.urlopen(request.Request(  # nosec B310
         inputs['deploy_signal_id'],
         json.dumps({'deploy_status_code': status}).encode(),
         {'Content-Type': 'application/json'}), timeout=60)
