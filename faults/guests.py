@@ -26,27 +26,24 @@ def _agents(server):
 
 
 def _signal(server, number):
-    """Signal the agent of a server; return whether there was one."""
-    found = False
+    """Signal the agent of a server, if there is one."""
     for process in _agents(server):
         try:
             process.send_signal(number)
-            found = True
         except psutil.Error:
             continue
-    return found
 
 
 def stop_agent(server):
-    return _signal(server, signal.SIGSTOP)
+    _signal(server, signal.SIGSTOP)
 
 
 def continue_agent(server):
-    return _signal(server, signal.SIGCONT)
+    _signal(server, signal.SIGCONT)
 
 
 def kill_agent(server):
-    return _signal(server, signal.SIGKILL)
+    _signal(server, signal.SIGKILL)
 
 
 def _write(folder, name, text):
