@@ -256,7 +256,9 @@ def test_server_that_stays_is_healthy_again(guest, cloud, place):
     for _start in range(2):
         conftest.wait_for(lambda: ask(place) == (200, 'in service\n'),
                           'a healthy endpoint')
-        assert not (guest.root / 'new/draining').exists()
+        # The endpoint answers from the state, the file follows it.
+        conftest.wait_for(lambda: not (guest.root / 'new/draining').exists(),
+                          'the marker to go')
         guest.wait_until_completed()
         # An agent that starts anew sees it in the same way.
         guest.kill()
