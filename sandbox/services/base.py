@@ -128,7 +128,10 @@ def serve_wsgi(application, port, threads=8):
                    # Glance takes images, Heat takes large templates.
                    max_request_body_size=1 << 30,
                    # A keep-alive connection of an idle client costs nothing.
-                   channel_timeout=300, connection_limit=1000)
+                   # Senlin leaves one open for every node that it touches,
+                   # and select() knows no more than 1024 of them.
+                   channel_timeout=300, connection_limit=4000,
+                   asyncore_use_poll=True)
 
 
 def database_options(local_cloud, name):

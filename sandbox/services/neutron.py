@@ -36,6 +36,9 @@ class Service(base.Service):
                     'api_workers': 1,
                     'rpc_workers': 0,
                     'rpc_state_report_workers': 0,
+                    # It serves a hundred connections and then nobody, and
+                    # Senlin leaves one open for every node that it touches.
+                    'wsgi_keep_alive': False,
                     'notify_nova_on_port_status_changes': False,
                     'notify_nova_on_port_data_changes': False,
                 },

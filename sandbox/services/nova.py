@@ -58,7 +58,9 @@ class Service(base.Service):
                        'region_name': cloud.REGION},
             'cinder': {'catalog_info': 'volumev3::publicURL'},
             'wsgi': {'api_paste_config': cloud.packaged('nova',
-                                                        'api-paste.ini')},
+                                                        'api-paste.ini'),
+                     # See Neutron: here it is the thousandth.
+                     'keep_alive': False},
             'oslo_concurrency': {'lock_path': data / 'locks'},
             'quota': {'driver': 'nova.quota.NoopQuotaDriver'},
             'scheduler': {'workers': 1},
