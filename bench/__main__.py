@@ -11,13 +11,10 @@ import argparse
 import datetime
 import json
 import os
-import platform
 import signal
 import sys
 import time
 import traceback
-
-import psutil
 
 from bench import context as contexts
 from bench import costs
@@ -30,6 +27,7 @@ from bench import software_deployment
 from bench import told
 from sandbox import cloud
 from sandbox import lifecycle
+from sandbox import machine
 
 # In the order of the page. Growth comes late: it leaves the services tired.
 MEASUREMENTS = (sessions_cut, told, gone, overhead, growth,
@@ -57,26 +55,6 @@ def _parser():
     return parser
 
 
-def machine():
-    """Return what the figures depend on."""
-    return {
-        'processor': _processor(),
-        'cores': os.cpu_count(),
-        'memory_gib': round(psutil.virtual_memory().total / (1 << 30)),
-        'system': platform.system() + ' ' + platform.release(),
-        'python': platform.python_version(),
-    }
-
-
-def _processor():
-    try:
-        with open('/proc/cpuinfo') as stream:
-            return next(line.partition(':')[2].strip() for line in stream
-                        if line.startswith('model name'))
-    except (OSError, StopIteration):
-        return platform.machine()
-
-
 def measure(modules, quick, keep, say, save):
     """Run measurements; return {name: result}.
 
@@ -95,19 +73,32 @@ def measure(modules, quick, keep, say, save):
                 load = os.getloadavg()[0]
                 try:
                     found = module.run(context)
+                # What the functional tests' helpers raise is the last one.
+                except (contexts.BenchError, AssertionError) as error:
+                    found = {'error': str(error)}
                 except Exception as error:
-                    found = {'error': '%s: %s' % (
-                        type(error).__name__, error)}
-                    say(''.join(traceback.format_exception(error)))
+                    found = {'error': '%s: %s; see %s' % (
+                        type(error).__name__, error,
+                        _keep_traceback(module.NAME))}
+                if 'error' in found:
+                    say('  not measured: %s' % found['error'])
                 measured[module.NAME] = dict(
                     found, title=module.TITLE, quick=quick,
                     date=datetime.date.today().isoformat(),
                     seconds=round(time.monotonic() - began, 1),
-                    load_before=round(load, 2), machine=machine())
+                    load_before=round(load, 2), machine=machine.describe())
                 save(measured)
         finally:
             context.project.delete_stacks()
     return measured
+
+
+def _keep_traceback(name):
+    """Write what is for us and not for people; return where it is."""
+    BUILD.mkdir(parents=True, exist_ok=True)
+    path = BUILD / ('%s.traceback' % name)
+    path.write_text(traceback.format_exc())
+    return path
 
 
 def _read(path):

@@ -12,14 +12,13 @@ import signal
 import sys
 import time
 
-import psutil
-
 from faults import catalogue
 from faults import phases
 from faults import render
 from faults import verdict
 from sandbox import cloud
 from sandbox import lifecycle
+from sandbox import machine
 
 RESULTS = cloud.REPO / 'build' / 'faults' / 'results.json'
 
@@ -173,11 +172,6 @@ def _figures(result):
             '%(seconds)d s' % result)
 
 
-def _machine():
-    return {'cores': os.cpu_count(), 'memory_gib': round(
-        psutil.virtual_memory().total / 2 ** 30, 1)}
-
-
 def main(argv=None):
     """Run it.
 
@@ -202,7 +196,7 @@ def main(argv=None):
 
     say('seed %d' % seed)
     report = {'date': datetime.date.today().isoformat(), 'seed': seed,
-              'machine': _machine(), 'timeout': args.timeout,
+              'machine': machine.describe(), 'timeout': args.timeout,
               'injections': []}
     local = lifecycle.LocalCloud(cloud.Cloud(), say)
     try:

@@ -2,8 +2,12 @@
 
 """The benchmark must not flatter: its arithmetic, and how it reads logs."""
 
+import contextlib
+import types
+
 import pytest
 
+from bench import __main__ as bench
 from bench import context
 from bench import figures
 from bench import growth
@@ -177,6 +181,34 @@ def test_a_missed_goal_is_told():
 def test_what_was_not_measured_is_told():
     """A measurement that failed would be missing without a word."""
     assert 'Not measured: no cloud' in render.text(results(error='no cloud'))
+
+
+@pytest.mark.parametrize('error,told,traceback', [
+    (context.BenchError('No member.'), 'No member.', False),
+    (KeyError('waits'), "KeyError: 'waits'; see ", True)])
+def test_failed_measurement_takes_none_with_it(
+        tmp_path, monkeypatch, error, told, traceback):
+    """An hour of measurements would be lost with one of them."""
+    def fail(_context):
+        raise error
+
+    monkeypatch.setattr(bench, 'BUILD', tmp_path)
+    monkeypatch.setattr(bench.lifecycle, 'LocalCloud', lambda *_args: (
+        types.SimpleNamespace(running=contextlib.nullcontext)))
+    monkeypatch.setattr(bench.contexts, 'Context', lambda *_args: (
+        types.SimpleNamespace(project=types.SimpleNamespace(
+            delete_stacks=lambda: None))))
+    lines = []
+
+    measured = bench.measure([
+        types.SimpleNamespace(NAME='a', TITLE='A?', run=fail),
+        types.SimpleNamespace(NAME='b', TITLE='B?', run=lambda _context: {
+            'rows': [[1]]})], True, False, lines.append, lambda _found: None)
+
+    assert measured['a']['error'].startswith(told)
+    assert [[1]] == measured['b']['rows']
+    assert not any('Traceback' in line for line in lines)
+    assert traceback == (tmp_path / 'a.traceback').exists()
 
 
 def test_documentation_has_figures_and_pictures(tmp_path, monkeypatch):
