@@ -19,6 +19,7 @@ from oslo_serialization import jsonutils
 from oslo_utils import timeutils
 
 from . import _claim
+from . import _known
 from . import _resource
 from . import _senlin
 from . import _signals
@@ -232,6 +233,7 @@ class LifecycleHook(_resource.HookResource, signal_responder.SignalResponder):
                 return (_('TEST, by %(who)s: %(reason)s.')
                         % {'who': self._sender(), 'reason': signal.reason})
             try:
+                _known.share_token(self.context)
                 return self._obey(signal)
             finally:
                 # The next signal has a session of its own; a thousand that
@@ -558,8 +560,9 @@ class LifecycleHook(_resource.HookResource, signal_responder.SignalResponder):
         return _('user %s') % (getattr(request, 'username', None) or user_id)
 
     def _guards(self, cluster_id):
-        return bool(cluster_id) and _senlin.is_guarded(
-            self.client(), cluster_id, self._name())
+        return bool(cluster_id) and _known.is_guarded(
+            self._name(), cluster_id, lambda: _senlin.is_guarded(
+                self.client(), cluster_id, self._name()))
 
     def _signal_url(self):
         # Asked for a URL without a key, Heat makes a new user for it.

@@ -6,6 +6,7 @@ API, CFN API and engine are one process; or each of them is one, with as many
 engines as are asked for, and RabbitMQ between them, as on a site.
 """
 
+from sandbox import bus
 from sandbox import cloud
 from sandbox.services import base
 from sandbox.services import rabbitmq
@@ -150,10 +151,7 @@ def main():
     # Patches the standard library, so it comes before anything else.
     from heat.cmd import all as heat_all
 
-    # Loaded by the first RPC server, and by the second one in the middle of
-    # that: "partially initialized module 'futurist'".
-    import futurist  # noqa: F401
-
+    bus.prepare()
     heat_all.main()
 
 

@@ -6,6 +6,7 @@ Every guest shares the network of this machine, so there is nothing to plug:
 the driver in ``sandbox.guests.mechanism`` binds every port.
 """
 
+from sandbox import bus
 from sandbox import cloud
 from sandbox.services import base
 
@@ -83,6 +84,7 @@ def main():
     # SQLAlchemy has given them their backward references: "type object
     # 'Port' has no attribute 'port_forwardings'".
     sqlalchemy.orm.configure_mappers()
+    bus.prepare()
     server.main()
 
 

@@ -8,6 +8,7 @@ plus a guest for every server.
 
 import sys
 
+from sandbox import bus
 from sandbox import cloud
 from sandbox import intervals
 from sandbox.services import base
@@ -108,9 +109,6 @@ def main():
     # Before anything else of Nova: it patches the standard library.
     import nova.monkey_patch  # noqa: F401, I001
 
-    # Loaded by the first RPC server, and by the second one in the middle of
-    # that: "partially initialized module 'futurist'".
-    import futurist  # noqa: F401
     import os_vif
     from oslo_log import log as logging
     from oslo_service import service as oslo_service
@@ -126,6 +124,7 @@ def main():
 
     from sandbox import guests
 
+    bus.prepare()
     config.parse_args(sys.argv)
     logging.setup(nova.conf.CONF, 'nova')
     objects.register_all()

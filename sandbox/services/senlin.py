@@ -5,6 +5,7 @@
 import functools
 import sys
 
+from sandbox import bus
 from sandbox import cloud
 from sandbox.services import base
 
@@ -85,9 +86,6 @@ def main():
     if 'db_sync' in sys.argv:
         return sync_database()
 
-    # Loaded by the first RPC server, and by the second one in the middle of
-    # that: "partially initialized module 'futurist'".
-    import futurist  # noqa: F401
     from oslo_log import log as logging
     from oslo_reports import guru_meditation_report as gmr
     from oslo_service import service as oslo_service
@@ -98,6 +96,7 @@ def main():
     from senlin import objects
     from senlin import version
 
+    bus.prepare()
     _use_autocommit()
     conf = senlin.conf.CONF
     # The name of the program selects the section of api-paste.ini.
