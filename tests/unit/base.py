@@ -112,7 +112,7 @@ class ServiceTestCase(PluginTestCase):
         self.clock = self.useFixture(time_fixture.TimeFixture(
             datetime.datetime(2024, 5, 1, 12, 0, 31)))
         self.time = fakes.Clock(self.clock)
-        for name in ('_claim', '_wait', 'lifecycle_hook'):
+        for name in ('_claim', '_known', '_wait', 'lifecycle_hook'):
             self.patchobject(self.plugin_module(name), 'time',
                              new=self.time)
         # What the services were asked to change, in that order.
