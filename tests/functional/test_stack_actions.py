@@ -15,7 +15,7 @@ def stacks(project):
     """All stacks of this module, made at the same time."""
     made = {
         'stack': project.create_silent(size=2, drain_timeout=100, wait=False),
-        'failing': project.create_silent(size=2, drain_timeout=52,
+        'failing': project.create_silent(size=2, drain_timeout=40,
                                          wait=False),
         'abandoned': project.create_silent(size=1, wait=False),
     }
@@ -33,7 +33,8 @@ def stack(stacks):
 def failing(stacks):
     """A stack whose deletion waits for two drains but has no time for them.
 
-    It fails after a minute, and the second drain ends 45 seconds later.
+    It gives up ten seconds before the minute of the stack is over, in the
+    middle of the second drain.
     """
     stack = stacks['failing']
     # The drain of the first server begins in this state ...
