@@ -37,9 +37,12 @@ class Service(base.Service):
                     'api_workers': 1,
                     'rpc_workers': 0,
                     'rpc_state_report_workers': 0,
-                    # It serves a hundred connections and then nobody, and
+                    # It serves so many connections and then nobody, and
                     # Senlin leaves one open for every node that it touches.
                     'wsgi_keep_alive': False,
+                    # Who waits for one of the connections to the database
+                    # waits half a minute and gets an error.
+                    'wsgi_default_pool_size': 20,
                     'notify_nova_on_port_status_changes': False,
                     'notify_nova_on_port_data_changes': False,
                 },
