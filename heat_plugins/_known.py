@@ -31,7 +31,9 @@ def share_token(context):
     if context.trust_id is None:
         return
     session = context.keystone_session
-    session.auth = _remember(_auths, context.trust_id, session.auth)
+    if context.trust_id not in _auths:
+        _make_room(_auths)
+    session.auth = _auths.setdefault(context.trust_id, session.auth)
 
 
 def is_guarded(hook, cluster_id, ask):
@@ -44,12 +46,11 @@ def is_guarded(hook, cluster_id, ask):
         return True
     found = ask()
     if found:
-        _guarded.pop(key, None)
-        _remember(_guarded, key, time.monotonic() + _GUARDED)
+        _make_room(_guarded)
+        _guarded[key] = time.monotonic() + _GUARDED
     return found
 
 
-def _remember(known, key, value):
-    if key not in known and len(known) >= _MOST:
+def _make_room(known):
+    if len(known) >= _MOST:
         known.clear()
-    return known.setdefault(key, value)
