@@ -7,6 +7,7 @@ import datetime
 import json
 import logging
 import os
+import pathlib
 import random
 import signal
 import sys
@@ -20,7 +21,7 @@ from sandbox import cloud
 from sandbox import lifecycle
 from sandbox import machine
 
-RESULTS = cloud.REPO / 'build' / 'faults' / 'results.json'
+_RESULTS = cloud.REPO / 'build' / 'faults'
 
 
 def _parser():
@@ -51,9 +52,11 @@ def _parser():
                         help='every Nth injection, beginning with the Ith')
     parser.add_argument('--keep', action='store_true',
                         help='leave the local cloud running')
-    parser.add_argument('--render', action='store_true',
-                        help='inject nothing, and write the results of the '
-                             'last run into the documentation')
+    parser.add_argument('--render', metavar='FILE', nargs='*',
+                        type=pathlib.Path,
+                        help='inject nothing, and write results into the '
+                             'documentation: of the last whole run, or those '
+                             'of these parts')
     parser.add_argument('--format', choices=('text', 'json'), default='text',
                         help='how the result is printed')
     return parser
@@ -79,6 +82,12 @@ def _part(text):
     if not 0 < index <= number:
         raise ValueError
     return index, number
+
+
+def results(part):
+    """Where the results of a part of a run are kept."""
+    return _RESULTS / ('results.json' if part == (1, 1) else
+                       'results-%d-of-%d.json' % part)
 
 
 def plan(only=None, number=None, seed=0, part=(1, 1)):
@@ -181,8 +190,10 @@ def main(argv=None):
     # The clients of the services complain of every fault.
     logging.getLogger().addHandler(logging.NullHandler())
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    if args.render:
-        render.PAGE.write_text(render.page(json.loads(RESULTS.read_text())))
+    if args.render is not None:
+        files = args.render or [results((1, 1))]
+        render.PAGE.write_text(render.page(render.merged(
+            [json.loads(path.read_text()) for path in files])))
         return 0
     seed = args.seed
     if seed is None:
@@ -207,7 +218,8 @@ def main(argv=None):
                 report['injections'].append(result)
                 report['seconds'] = round(time.monotonic() - zero)
                 # Each time: a run that is interrupted has its results.
-                cloud.write_atomically(RESULTS, json.dumps(report, indent=1))
+                cloud.write_atomically(results(args.part),
+                                       json.dumps(report, indent=1))
     except cloud.SandboxError as error:
         print('faults: %s' % error, file=sys.stderr)
         return 2
@@ -219,7 +231,7 @@ def main(argv=None):
         print(json.dumps(report, indent=1))
     else:
         print('%s\n\nSeed %d. Written %s' % (
-            render.summary(report), seed, RESULTS))
+            render.summary(report), seed, results(args.part)))
     return int(any(result['broken'] for result in report['injections']))
 
 

@@ -2,6 +2,8 @@
 
 """The result of a run for people: on the terminal and in the documentation."""
 
+import itertools
+
 from sandbox import cloud
 from tools import rst
 
@@ -25,6 +27,16 @@ def _row(result):
 
 def _is_broken(result):
     return 'BROKEN' if result['broken'] else 'kept'
+
+
+def merged(reports):
+    """Return the parts of a run, side by side or not, as one report."""
+    # A part has every Nth injection, so they are taken in turns.
+    turns = itertools.zip_longest(*(part['injections'] for part in reports))
+    return dict(reports[0],
+                seconds=max(part['seconds'] for part in reports),
+                injections=[result for turn in turns for result in turn
+                            if result])
 
 
 def summary(report):

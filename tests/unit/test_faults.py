@@ -199,6 +199,13 @@ def test_parts_are_the_whole():
     assert sorted(whole) == sorted(parts[0] + parts[1])
 
 
+def test_parts_keep_their_results_apart():
+    """The cloud that ends last would overwrite what the others have found."""
+    paths = {command.results(part) for part in ((1, 1), (1, 2), (2, 2))}
+
+    assert 3 == len(paths)
+
+
 REPORT = {
     'date': '2026-01-01', 'seed': 7, 'timeout': TIMEOUT, 'seconds': 120,
     'machine': {'cores': 2, 'memory_gib': 16}, 'injections': [
@@ -224,3 +231,14 @@ def test_page_has_what_broke_and_the_seed():
         ' '.join(text.split()))
     assert '(broken)' in text
     assert '* heat-killed: why' in text
+
+
+def test_parts_are_put_together_in_their_order():
+    """The table would have the order of the clouds, not of the plan."""
+    whole = [{'faults': [name]} for name in 'abcde']
+    parts = [dict(REPORT, injections=whole[index::2], seconds=9 - index)
+             for index in (0, 1)]
+
+    report = render.merged(parts)
+    assert whole == report['injections']
+    assert 9 == report['seconds']
