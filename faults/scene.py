@@ -83,6 +83,8 @@ class Member:
         self.cluster_id = stack.cluster_id
         self.size = len(nodes)
         self.asked = self.gone = None
+        # Whether Senlin has taken the request, or will not any more.
+        self.taken = phase != 'idle'
         self.ended = False
         # Since when, by the monotonic clock, Senlin does nothing with it.
         self.quiet = None
@@ -335,13 +337,14 @@ class Scene:
         """Ask until it is taken, once, however much trouble there is."""
         member.asked = time.time()
         end = time.monotonic() + self.timeout
-        while time.monotonic() < end:
+        while not member.taken:
             with contextlib.suppress(*TROUBLE):
                 # The answer to a request that was taken may be lost.
-                if self._senlin.get_cluster(
-                        member.cluster_id).desired_capacity < member.size:
-                    return
-                self._senlin.scale_in_cluster(member.cluster_id, count=1)
+                member.taken = time.monotonic() > end or (
+                    self._senlin.get_cluster(
+                        member.cluster_id).desired_capacity < member.size
+                    or 'action' in self._senlin.scale_in_cluster(
+                        member.cluster_id, count=1))
             time.sleep(1)
 
     def _say_good_bye(self, linger):
@@ -409,10 +412,7 @@ class Scene:
         cluster = self._senlin.get_cluster(member.cluster_id)
         waiting = {action.target_id for action in self._senlin.actions(
             status='WAITING_LIFECYCLE_COMPLETION')}
-        return (not member.asked or waiting & set(cluster.node_ids)
-                # Its scale-in may not have been taken yet.
-                or (member.phase == 'idle' and not member.drains()
-                    and cluster.desired_capacity == member.size)
+        return (not member.taken or waiting & set(cluster.node_ids)
                 or any(self._senlin.actions(
                     target_id=cluster.id, status=_UNFINISHED)))
 
