@@ -409,12 +409,10 @@ class Scene:
                 or time.monotonic() > member.quiet + _SAYS_AGAIN)
 
     def _is_busy(self, member):
-        cluster = self._senlin.get_cluster(member.cluster_id)
-        waiting = {action.target_id for action in self._senlin.actions(
-            status='WAITING_LIFECYCLE_COMPLETION')}
-        return (not member.taken or waiting & set(cluster.node_ids)
-                or any(self._senlin.actions(
-                    target_id=cluster.id, status=_UNFINISHED)))
+        # Not by the actions on its nodes: what Senlin has given up before it
+        # could post a message waits for ever, and nobody waits for it.
+        return not member.taken or any(self._senlin.actions(
+            target_id=member.cluster_id, status=_UNFINISHED))
 
     def _judge(self, record):
         victims = {member.victim for member in self._members}
