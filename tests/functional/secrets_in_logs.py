@@ -23,6 +23,9 @@ SHAPES = {
 KNOWN = {
     # Both APIs write down each request with its query.
     'heat.log': re.compile(rb' eventlet\.wsgi\.server .* "[A-Z]+ /v1/'),
+    # A process of its own where there are several engines.
+    'heat-api-cfn.log': re.compile(
+        rb' eventlet\.wsgi\.server .* "[A-Z]+ /v1/'),
     # So does Senlin; and Aodh, before it posts to one.
     'senlin.log': re.compile(rb' eventlet\.wsgi\.server .* "[A-Z]+ /v1/'),
     'aodh.log': re.compile(rb' aodh\.notifier\.rest '),
