@@ -56,10 +56,12 @@ class Killed(Fault):
     def end(self, scene):
         scene.local.start(self.service)
         if self.service == 'postgres':
-            # Senlin waits for ever for what it had in hand when its database
-            # died: the operator starts it anew, as the documentation says.
+            # Senlin and Nova wait for ever for what they had in hand when
+            # their database died. What the operator does then is in
+            # doc/source/faults.rst.
             scene.local.kill('senlin')
             scene.local.start('senlin')
+            scene.finish_deletions()
 
 
 class Stopped(Fault):
