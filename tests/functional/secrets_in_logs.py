@@ -19,15 +19,16 @@ SHAPES = {
     'scaling URL': re.compile(rb'/v1/webhooks/[0-9a-f-]{36}/trigger'),
 }
 
+# An API writes down each request with its query.
+_REQUEST = re.compile(rb' eventlet\.wsgi\.server .* "[A-Z]+ /v1/')
+
 # {log: what begins the lines in which a service shows a secret of its own}.
 KNOWN = {
-    # Both APIs write down each request with its query.
-    'heat.log': re.compile(rb' eventlet\.wsgi\.server .* "[A-Z]+ /v1/'),
-    # A process of its own where there are several engines.
-    'heat-api-cfn.log': re.compile(
-        rb' eventlet\.wsgi\.server .* "[A-Z]+ /v1/'),
-    # So does Senlin; and Aodh, before it posts to one.
-    'senlin.log': re.compile(rb' eventlet\.wsgi\.server .* "[A-Z]+ /v1/'),
+    # Both APIs, of which one has a log of its own where engines are several.
+    'heat.log': _REQUEST,
+    'heat-api-cfn.log': _REQUEST,
+    'senlin.log': _REQUEST,
+    # Before it posts to a URL.
     'aodh.log': re.compile(rb' aodh\.notifier\.rest '),
 }
 
