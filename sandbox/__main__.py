@@ -11,6 +11,7 @@ import subprocess
 import sys
 
 from sandbox import cloud
+from sandbox import environments
 from sandbox import lifecycle
 
 
@@ -20,7 +21,8 @@ def _parser():
     parser.add_argument(
         '--state-dir', metavar='DIR',
         help='folder for its data (default: $SANDBOX_STATE_DIR, or '
-             'build/sandbox in the clone)')
+             'build/sandbox in the clone, build/sandbox-LINE for another '
+             'line than the usual one)')
     verbs = parser.add_subparsers(dest='verb', required=True)
 
     up = verbs.add_parser('up', help='start what does not run')
@@ -107,7 +109,7 @@ def _env(local, _args):
 
 def main(argv=None):
     """Run a command; every failure we know ends in one sentence."""
-    args = _parser().parse_args(argv)
+    args = environments.parse(_parser(), argv)
     # SIGTERM ends "up" as Ctrl-C does: with nothing left behind.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:

@@ -16,6 +16,8 @@ import secrets
 import sys
 import tempfile
 
+from sandbox import releases
+
 # The control plane has the first address of the cloud's network, servers get
 # the others from Neutron. An address of its own keeps the well-known ports
 # clear of whatever else runs on 127.0.0.1, and of other local clouds.
@@ -26,7 +28,9 @@ POOL = (NETWORK + '.10', NETWORK + '.250')
 REGION = 'RegionOne'
 
 REPO = pathlib.Path(__file__).resolve().parents[1]
-DEFAULT_STATE = REPO / 'build' / 'sandbox'
+# Two lines never share a database.
+DEFAULT_STATE = REPO / 'build' / releases.named(
+    'sandbox', releases.current())
 
 # A UNIX socket's path has at most 107 bytes (unix(7)), fewer than many a
 # build folder; what is appended to it is shorter than this.

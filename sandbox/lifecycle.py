@@ -18,6 +18,7 @@ from sandbox import bootstrap
 from sandbox import clients
 from sandbox import cloud
 from sandbox import processes
+from sandbox import releases
 from sandbox import services
 
 # Seconds until a service that does not answer is given up. The slowest one
@@ -133,7 +134,8 @@ class LocalCloud:
             self._remember_versions()
 
     def _versions(self):
-        return {name: importlib.metadata.version(name) for name in _WHEELS}
+        return {name: importlib.metadata.version(name) for name in _WHEELS
+                if releases.is_installed(name)}
 
     @property
     def _versions_file(self):
@@ -165,7 +167,8 @@ class LocalCloud:
                 [name for service in self.services.values()
                  for name in service.databases])
         self._in_parallel(self._migrate, _LANES, [
-            self.services[name] for name in services.OPENSTACK])
+            self.services[name] for name in services.OPENSTACK
+            if name in self.services])
 
     def _migrate(self, service):
         if service.databases:

@@ -13,6 +13,7 @@ Nova imports this module as ``nova.virt.guest_driver``; see
 """
 
 import base64
+import concurrent.futures
 import os
 import pathlib
 import shutil
@@ -42,6 +43,10 @@ _VOLATILE = ('run', 'tmp')
 _ETC = ('passwd', 'group', 'nsswitch.conf', 'ld.so.cache', 'ld.so.conf',
         'alternatives', 'ssl', 'localtime', 'protocols', 'services',
         'profile', 'os-release', 'nginx', 'haproxy')
+
+# Starts all guests. They are to die with Nova, and the kernel lets them die
+# with the thread that started them: this one stays.
+_STARTER = concurrent.futures.ThreadPoolExecutor(1)
 
 # Seconds for bubblewrap to take the whole tree down with it.
 _STOP_TIMEOUT = 5
@@ -110,9 +115,10 @@ class Guest:
                  '--chdir', '/run',
                  '--', 'python3', '-I', '/run/guest-init.py']
         with open(self.folder / 'console.log', 'ab') as console:
-            self.process = subprocess.Popen(
-                argv, stdin=subprocess.DEVNULL, stdout=console,
-                stderr=subprocess.STDOUT, start_new_session=True)
+            self.process = _STARTER.submit(
+                subprocess.Popen, argv, stdin=subprocess.DEVNULL,
+                stdout=console, stderr=subprocess.STDOUT,
+                start_new_session=True).result()
 
     def stop(self):
         if self.process is None:
@@ -180,9 +186,10 @@ class GuestDriver(fake.FakeDriverWithoutFakeNodes):
         shutil.rmtree(Guest(instance.uuid).folder, ignore_errors=True)
 
     def resume_state_on_host_boot(self, context, instance, network_info,
-                                  block_device_info=None):
+                                  *_args, **_kwargs):
+        # What else is given differs by the release, and is of volumes.
         self.spawn(context, instance, instance.image_meta, None, None, None,
-                   network_info, block_device_info)
+                   network_info)
 
     def power_off(self, instance, timeout=0, retry_interval=0):
         self._guest(instance).stop()

@@ -5,7 +5,8 @@
 import importlib
 
 # In the order in which they are shown; none waits for another to start,
-# but for what all others need. RabbitMQ is there on request only.
+# but for what all others need. RabbitMQ is there on request only, Senlin where
+# its line has it.
 STORES = ('postgres', 'redis', 'rabbitmq')
 OPENSTACK = ('keystone', 'placement', 'glance', 'neutron', 'nova', 'heat',
              'senlin', 'zaqar', 'gnocchi', 'metricd', 'aodh', 'octavia')

@@ -6,8 +6,13 @@ API, CFN API and engine are one process; or each of them is one, with as many
 engines as are asked for, and RabbitMQ between them, as on a site.
 """
 
+import signal
+import sys
+import threading
+
 from sandbox import bus
 from sandbox import cloud
+from sandbox import releases
 from sandbox.services import base
 from sandbox.services import rabbitmq
 
@@ -82,7 +87,7 @@ class Service(base.Service):
             'database': base.database_options(self.cloud, 'heat'),
             'keystone_authtoken': self.cloud.authtoken(self.name),
             'trustee': self.cloud.trustee(self.name),
-            'ec2authtoken': {'auth_uri': self.cloud.url(5000, '/v3')},
+            'ec2authtoken': self._ec2authtoken(),
             'clients_keystone': {'auth_uri': self.cloud.url(5000)},
             'clients': {'endpoint_type': 'publicURL'},
             'oslo_concurrency': {
@@ -94,14 +99,29 @@ class Service(base.Service):
             # project to compare with. Servers with a software deployment ask.
             '"cloudformation:DescribeStackResource": ""\n')}
 
+    def _ec2authtoken(self):
+        """By what the CFN API has signed URLs checked."""
+        if not releases.on_threads():
+            return {'auth_uri': self.cloud.url(5000, '/v3')}
+        # Not from the catalogue, whose URL ends with what Heat appends.
+        return dict(self.cloud.credentials(self.name),
+                    endpoint_override=self.cloud.url(5000))
+
     def migrations(self):
         return [[cloud.script('heat-manage'), '--config-file', self.conf(),
                  'db_sync']]
 
     def command(self):
-        program = ([cloud.script('heat-api')] if self.cloud.heat_engines
+        program = (_api(self.name + '-api') if self.cloud.heat_engines
                    else super().command())
         return [*program, '--config-file', self.conf()]
+
+
+def _api(name):
+    """Command that is one of the APIs and nothing else."""
+    if releases.on_threads():
+        return [sys.executable, '-m', 'sandbox.services.heat', name]
+    return [cloud.script(name)]
 
 
 class CfnApi(base.Service):
@@ -112,7 +132,7 @@ class CfnApi(base.Service):
     ports = {'heat-cfn': CFN_PORT}
 
     def command(self):
-        return [cloud.script('heat-api-cfn'), '--config-file',
+        return [*_api(self.name), '--config-file',
                 str(self.cloud.conf('heat'))]
 
 
@@ -148,11 +168,67 @@ class Engine(base.Service):
 
 
 def main():
+    if releases.on_threads():
+        return main_on_threads()
+
     # Patches the standard library, so it comes before anything else.
     from heat.cmd import all as heat_all
 
     bus.prepare()
     heat_all.main()
+
+
+def main_on_threads():
+    """Be the API that the first argument names, or without one all of Heat.
+
+    Heat itself has no program for either any more.
+    """
+    # Before anything of Heat is imported.
+    from oslo_service import backend
+
+    backend.init_backend(backend.BackendType.THREADING)
+
+    from heat.common import config
+    from heat.common import messaging
+    from oslo_config import cfg
+    from oslo_log import log as logging
+
+    apis = {'heat-api': PORT, 'heat-api-cfn': CFN_PORT}
+    argv = sys.argv[1:]
+    only = argv.pop(0) if argv[0] in apis else None
+
+    bus.prepare()
+    logging.register_options(cfg.CONF)
+    cfg.CONF(argv, project='heat', prog=only or 'heat-engine')
+    logging.setup(cfg.CONF, 'heat')
+    config.set_config_defaults()
+    messaging.setup()
+
+    ended = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: ended.set())
+    engine = None if only else _start_engine()
+    for name in [only] if only else apis:
+        threading.Thread(
+            target=base.serve_wsgi, daemon=True,
+            args=(config.load_paste_app(name), apis[name], 16)).start()
+    ended.wait()
+    if engine:
+        engine.stop()
+
+
+def _start_engine():
+    from heat.common import config
+    from heat.engine import service
+    from heat.engine import template
+    from heat.rpc import api
+    from oslo_config import cfg
+
+    config.startup_sanity_check()
+    # It has the kinds of templates loaded before two threads ask for them.
+    template._get_template_extension_manager()
+    engine = service.EngineService(cfg.CONF.host, api.ENGINE_TOPIC)
+    engine.start()
+    return engine
 
 
 if __name__ == '__main__':

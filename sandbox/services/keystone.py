@@ -3,6 +3,7 @@
 """Keystone: identity, and the catalogue of all others."""
 
 import os
+import threading
 
 from sandbox import cloud
 from sandbox.services import base
@@ -64,9 +65,20 @@ class Service(base.Service):
         return {'OS_KEYSTONE_CONFIG_FILES': self.conf()}
 
 
+# What belongs to the request that a thread handles.
+_request = threading.local()
+
+
 def main():
+    from keystone.server.flask.request_processing.middleware import (
+        auth_context)
     from keystone.server import wsgi
 
+    # Keystone keeps it in one place for all of its threads, so that a request
+    # may be acted upon in the name of another one that comes in between.
+    auth_context.AuthContextMiddleware.token = property(
+        lambda _middleware: getattr(_request, 'token', None),
+        lambda _middleware, token: setattr(_request, 'token', token))
     # Two tokens for every request of every other service.
     base.serve_wsgi(wsgi.initialize_public_application(), PORT, threads=16)
 

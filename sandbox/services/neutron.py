@@ -6,8 +6,11 @@ Every guest shares the network of this machine, so there is nothing to plug:
 the driver in ``sandbox.guests.mechanism`` binds every port.
 """
 
+import sys
+
 from sandbox import bus
 from sandbox import cloud
+from sandbox import releases
 from sandbox.services import base
 
 PORT = 9696
@@ -66,8 +69,7 @@ class Service(base.Service):
         }
 
     def migrations(self):
-        return [[cloud.script('neutron-db-manage'), '--config-file',
-                 self.conf(), 'upgrade', 'heads']]
+        return [[*self.command(), 'upgrade', 'heads']]
 
     def command(self):
         return [*super().command(), '--config-file', self.conf()]
@@ -77,8 +79,31 @@ class Service(base.Service):
             cloud.REPO, self.cloud.etc / self.name / 'path')}
 
 
+def sync_database():
+    """Run Neutron's own migration.
+
+    One step of 2025.2 has MySQL tell capital letters in tags from small ones,
+    by statements that PostgreSQL refuses. It tells them anyway.
+    """
+    from alembic import op
+    from neutron.db.migration import cli
+
+    execute = op.execute
+    op.execute = lambda statement, **options: (
+        None if 'CHARACTER SET' in str(statement)
+        else execute(statement, **options))
+    cli.main()
+
+
 def main():
-    from neutron.cmd.eventlet import server
+    if 'upgrade' in sys.argv:
+        return sync_database()
+
+    if releases.on_threads():
+        from neutron import server
+        from neutron.server import api
+    else:
+        from neutron.cmd.eventlet import server
 
     from neutron.db.migration.models import head  # noqa: F401, all models
     import sqlalchemy.orm
@@ -88,7 +113,11 @@ def main():
     # 'Port' has no attribute 'port_forwardings'".
     sqlalchemy.orm.configure_mappers()
     bus.prepare()
-    server.main()
+    if releases.on_threads():
+        # As many as may wait for a connection to the database, see above.
+        base.serve_wsgi(server.boot_server(api.api_server), PORT, threads=20)
+    else:
+        server.main()
 
 
 if __name__ == '__main__':

@@ -11,6 +11,7 @@ import sys
 from sandbox import bus
 from sandbox import cloud
 from sandbox import intervals
+from sandbox import releases
 from sandbox.services import base
 from sandbox.services import postgres
 
@@ -104,44 +105,78 @@ class Service(base.Service):
     def command(self):
         return [*super().command(), '--config-file', self.conf()]
 
+    def environment(self):
+        # Where the API, on threads, finds its api-paste.ini.
+        return {'OS_NOVA_CONFIG_DIR': str(cloud.packaged('nova'))}
+
 
 def main():
+    if releases.on_threads():
+        return main_on_threads()
+
     # Before anything else of Nova: it patches the standard library.
     import nova.monkey_patch  # noqa: F401, I001
 
-    import os_vif
     from oslo_log import log as logging
     from oslo_service import service as oslo_service
 
-    from nova.compute import rpcapi as compute_rpcapi
-    from nova.conductor import rpcapi as conductor_rpcapi
     import nova.conf
     from nova import config
     from nova import objects
-    from nova.scheduler import rpcapi as scheduler_rpcapi
     from nova import service
-    import nova.virt
-
-    from sandbox import guests
 
     bus.prepare()
     config.parse_args(sys.argv)
     logging.setup(nova.conf.CONF, 'nova')
     objects.register_all()
+
+    launcher = oslo_service.ServiceLauncher(nova.conf.CONF)
+    for part in _parts():
+        launcher.launch_service(part)
+    launcher.launch_service(service.WSGIService('osapi_compute'))
+    launcher.wait()
+
+
+def main_on_threads():
+    # Before anything else of Nova: it forbids to import eventlet.
+    import nova.monkey_patch  # noqa: I001
+
+    nova.monkey_patch.patch(backend='threading')
+
+    from nova.api.openstack import wsgi_app
+
+    bus.prepare()
+    # It reads the configuration, and the others find it read.
+    application = wsgi_app.init_application('osapi_compute', 'nova-api')
+    for part in _parts():
+        part.start()
+    base.serve_wsgi(application, PORT, threads=16)
+
+
+def _parts():
+    """Yield the services that have no API."""
+    from nova.compute import rpcapi as compute_rpcapi
+    from nova.conductor import rpcapi as conductor_rpcapi
+    from nova import objects
+    from nova.scheduler import rpcapi as scheduler_rpcapi
+    from nova import service
+    import nova.virt
+    import os_vif
+
+    from sandbox import guests
+
     objects.Service.enable_min_version_cache()
     os_vif.initialize()
     # Drivers are only looked for below nova.virt.
     nova.virt.__path__.extend(guests.__path__)
-
-    launcher = oslo_service.ServiceLauncher(nova.conf.CONF)
-    for binary, topic in (
-            ('nova-conductor', conductor_rpcapi.RPC_TOPIC),
-            ('nova-scheduler', scheduler_rpcapi.RPC_TOPIC),
-            ('nova-compute', compute_rpcapi.RPC_TOPIC)):
-        launcher.launch_service(
-            service.Service.create(binary=binary, topic=topic))
-    launcher.launch_service(service.WSGIService('osapi_compute'))
-    launcher.wait()
+    for binary, rpcapi in (('nova-conductor', conductor_rpcapi),
+                           ('nova-scheduler', scheduler_rpcapi),
+                           ('nova-compute', compute_rpcapi)):
+        options = {'topic': rpcapi.RPC_TOPIC}
+        # Where Nova 34 sends what a host is to finish before it goes.
+        if hasattr(rpcapi, 'RPC_TOPIC_ALT'):
+            options['topic_alt'] = rpcapi.RPC_TOPIC_ALT
+        yield service.Service.create(binary=binary, **options)
 
 
 if __name__ == '__main__':

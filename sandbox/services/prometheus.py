@@ -60,6 +60,8 @@ class Service(base.Service):
             'relabel_configs': [
                 {'source_labels': [GROUP], 'regex': '.+', 'action': 'keep'},
                 {'source_labels': [GROUP], 'target_label': 'server_group'},
+                {'source_labels': ['__meta_openstack_project_id'],
+                 'target_label': 'project'},
             ],
         }
 

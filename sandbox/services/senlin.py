@@ -7,6 +7,7 @@ import sys
 
 from sandbox import bus
 from sandbox import cloud
+from sandbox import releases
 from sandbox.services import base
 
 PORT = 8777
@@ -19,6 +20,9 @@ class Service(base.Service):
     ports = {'senlin': PORT}
     databases = ('senlin',)
     endpoints = (base.Endpoint('clustering', 'senlin', PORT),)
+
+    def is_available(self):
+        return releases.is_installed('senlin')
 
     def files(self):
         credentials = self.cloud.credentials(self.name)

@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""The release lines of OpenStack that the local cloud can be made of.
+
+A line is what is installed, so each has a virtual environment of its own. The
+services ask here, and nowhere else, which one they are started in.
+"""
+
+import importlib.metadata
+
+# {major release of Heat: line}
+_LINES = {22: '2024.1', 26: '2026.1', 27: '2026.2'}
+KNOWN = tuple(_LINES.values())
+DEFAULT = '2024.1'
+
+
+def current():
+    """Return the line of this environment."""
+    return _LINES[int(
+        importlib.metadata.version('openstack-heat').partition('.')[0])]
+
+
+def on_threads():
+    """Return whether the services of this line work without eventlet."""
+    return current() != DEFAULT
+
+
+def is_installed(distribution):
+    """Return whether this environment has it: Senlin is in one line only."""
+    try:
+        return bool(importlib.metadata.version(distribution))
+    except importlib.metadata.PackageNotFoundError:
+        return False
+
+
+def named(name, line):
+    """Return what something of a line is called: as ever in the default."""
+    return name if line == DEFAULT else '%s-%s' % (name, line)
