@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""The demo: a cluster shrinks and is deleted, and no session is cut."""
+"""The demo: a group shrinks and is deleted, and no session is cut."""
 
 import argparse
 import contextlib
@@ -19,7 +19,10 @@ import uuid
 from sandbox import bootstrap
 from sandbox import clients
 from sandbox import cloud
+from sandbox import environments
+from sandbox import examples
 from sandbox import lifecycle
+from sandbox import releases
 from sandbox.services import gnocchi
 
 from demo import timeline as timelines
@@ -56,11 +59,13 @@ class Demo:
 
     :param local_cloud: the Cloud it runs on, which is up.
     :param with_hook: False for the same stack without lifecycle hook.
+    :param with_senlin: False for a group of Heat's in the place of a cluster.
     """
 
-    def __init__(self, local_cloud, with_hook, build):
+    def __init__(self, local_cloud, with_hook, with_senlin, build):
         self._cloud = local_cloud
         self._with_hook = with_hook
+        self._with_senlin = with_senlin
         self._build = build
         self._connection = clients.connect(local_cloud)
         self.timeline = timelines.Timeline()
@@ -90,8 +95,9 @@ class Demo:
         outputs = self._outputs()
         servers = self._servers()
         alarm = self._stack_resource('scale_in_alarm')
-        self._watchers.start(servers, alarm, outputs['cluster_id'],
-                             outputs['hook_queue_name'])
+        self._watchers.start(
+            servers, alarm, outputs['hook_queue_name'],
+            cluster_id=outputs['cluster_id'] if self._with_senlin else None)
         self._open_sessions(servers, FIRST_SESSIONS, FIRST_LENGTHS)
         metric = threading.Thread(target=self._push_measures, daemon=True,
                                   args=(self._metric(resource), len(servers)))
@@ -122,16 +128,20 @@ class Demo:
         return resource
 
     def _create_stack(self, resource):
-        environments = ['environments/demo.yaml', str(
+        files = ['environments/demo.yaml', str(
             self._metric_environment(resource).relative_to(cloud.REPO))]
         if not self._with_hook:
-            environments.append('environments/without-hook.yaml')
+            files.append('environments/without-hook.yaml')
         self._openstack(
             'stack', 'create', '--wait',
-            '--template', 'examples/sessions.yaml',
-            *[word for name in environments
+            '--template', str(self._template().relative_to(cloud.REPO)),
+            *[word for name in files
               for word in ('--environment', name)], STACK)
         self.timeline.add('stack_created', 'Heat: the stack is created')
+
+    def _template(self):
+        return examples.write('sessions', self._build, self._with_senlin,
+                              self._with_hook)
 
     def _metric_environment(self, resource):
         path = self._build / 'metric.yaml'
@@ -286,19 +296,25 @@ def main(argv=None):
     parser.add_argument('--without-hook', action='store_true',
                         help='the same without lifecycle hook: sessions are '
                              'cut, and the exit status says so')
+    parser.add_argument('--without-senlin', action='store_true',
+                        default=not releases.is_installed('senlin'),
+                        help="the same with a group of Heat's own, as in a "
+                             'release line that has no Senlin')
     parser.add_argument('--keep', action='store_true',
                         help='leave the local cloud running')
     parser.add_argument('--format', choices=('text', 'json'), default='text',
                         help='how the summary is printed')
-    args = parser.parse_args(argv)
+    args = environments.parse(parser, argv)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    build = cloud.REPO / 'build' / (
-        'demo-without-hook' if args.without_hook else 'demo')
+    build = cloud.REPO / 'build' / releases.named(
+        'demo-without-hook' if args.without_hook else 'demo',
+        releases.current())
     build.mkdir(parents=True, exist_ok=True)
     local = lifecycle.LocalCloud(cloud.Cloud())
     try:
         with local.running(args.keep):
-            demo = Demo(local.cloud, not args.without_hook, build)
+            demo = Demo(local.cloud, not args.without_hook,
+                        not args.without_senlin, build)
             summary = demo.run()
     except (DemoError, cloud.SandboxError) as error:
         print('demo: %s' % error, file=sys.stderr)

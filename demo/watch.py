@@ -51,15 +51,17 @@ class Watchers:
         self.error = None
         self._logs = {}
 
-    def start(self, servers, alarm_id, cluster_id, queue):
+    def start(self, servers, alarm_id, queue, cluster_id=None):
         """Watch these.
 
         :param servers: IDs of the servers in the beginning.
         :param queue: name of the hook's queue, or None without a hook.
+        :param cluster_id: Senlin's cluster, None if Heat counts the servers.
         """
         self._servers = set(servers)
         self._repeat(self._alarm(alarm_id), _SERVICES)
-        self._repeat(self._scale_in(cluster_id), _SERVICES)
+        if cluster_id:
+            self._repeat(self._scale_in(cluster_id), _SERVICES)
         self._repeat(self._deletions(), _SERVICES)
         if queue:
             self._repeat(self._messages(queue), _QUEUE)

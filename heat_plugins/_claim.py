@@ -21,15 +21,17 @@ _PERIOD = 0.2
 
 
 @contextlib.contextmanager
-def claim(context, stack_id, name):
+def claim(context, stack_id, name, lease=LEASE):
     """Wait until no other engine does what this name stands for, then do it.
 
     Heat makes engines meet at a row of its database, which goes with the
     stack at the latest, and so do we.
 
     :param name: at most 36 characters.
+    :param lease: seconds after which the claim of others is free, which is
+        the same for all who claim this name.
     """
-    while not _take(context, stack_id, name):
+    while not _take(context, stack_id, name, lease):
         time.sleep(_PERIOD)
     try:
         yield
@@ -38,7 +40,7 @@ def claim(context, stack_id, name):
             context, stack_id, name)
 
 
-def _take(context, stack_id, name):
+def _take(context, stack_id, name, lease):
     """Return whether it is ours now."""
     key = {'entity_id': _ENTITY, 'traversal_id': name, 'is_update': False}
     with contextlib.suppress(db_exceptions.DBDuplicateEntry):
@@ -51,6 +53,6 @@ def _take(context, stack_id, name):
     taken_at = timeutils.normalize_time(theirs.updated_at or
                                         theirs.created_at)
     return bool(
-        timeutils.is_older_than(taken_at, LEASE) and
+        timeutils.is_older_than(taken_at, lease) and
         sync_point.SyncPoint.update_input_data(
             context, **key, atomic_key=theirs.atomic_key, input_data={}))

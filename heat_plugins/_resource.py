@@ -6,6 +6,7 @@ import copy
 
 from heat.common import exception
 from heat.common.i18n import _
+from heat.engine import clients
 from heat.engine import resource
 from heat.engine import support
 from openstack import exceptions as sdk_exceptions
@@ -21,6 +22,11 @@ LOG = logging.getLogger(__name__)
 # seconds that Heat's API waits for its engine.
 _REQUEST_TIMEOUT = 30
 
+_SENLIN = 'senlin'
+_NO_SENLIN = _('%s: Heat has no clusters of Senlin from 23.0.0 on; use an '
+               'OS::Hooks::AutoScalingGroup instead, as '
+               'templates/lifecycle_group.yaml does.')
+
 
 class HookResource(resource.Resource):
     """A resource whose update finishes or repairs what it finds.
@@ -30,7 +36,8 @@ class HookResource(resource.Resource):
     updates compare what is there with what should be and need neither.
     """
 
-    default_client_name = 'senlin'
+    # The service that all of them need; Senlin is one that some need.
+    default_client_name = 'zaqar'
 
     support_status = support.SupportStatus(
         version='22.0.0', status=support.UNSUPPORTED)
@@ -47,10 +54,41 @@ class HookResource(resource.Resource):
         super()._needs_update(*args, **kwargs)
         return True
 
-    def client(self, name=None, version=None):
-        """Return the client of a service; no request to Senlin hangs."""
-        client = super().client(name, version)
-        if name is None and client.session.timeout is None:
+    def has_senlin(self):
+        """Whether Heat knows Senlin and this cloud has it."""
+        return clients.has_client(_SENLIN) and self.client_plugin(
+            _SENLIN).does_endpoint_exist('clustering', _SENLIN)
+
+    @staticmethod
+    def no_senlin():
+        """Why nothing can be made in Senlin, with a place for a name.
+
+        :returns: None if Heat knows it.
+        """
+        return None if clients.has_client(_SENLIN) else _NO_SENLIN
+
+    def is_left_to_senlin(self):
+        """Whether Heat cannot delete what it has made in Senlin any more.
+
+        It has been upgraded. Nothing is deleted there then, and nobody cut.
+        """
+        if clients.has_client(_SENLIN):
+            return False
+        LOG.warning('%(name)s: %(id)s is left in Senlin, of which this Heat '
+                    'knows nothing',
+                    {'name': self.name, 'id': self.resource_id})
+        return True
+
+    def senlin(self):
+        """Return the client of Senlin, of which no request hangs.
+
+        :raises Error: when Heat has none.
+        """
+        problem = self.no_senlin()
+        if problem:
+            raise exception.Error(problem % self.name)
+        client = self.client(_SENLIN)
+        if client.session.timeout is None:
             # A copy: the session of the context serves others as well.
             client.session = copy.copy(client.session)
             client.session.timeout = _REQUEST_TIMEOUT
@@ -64,8 +102,16 @@ class SenlinResource(HookResource):
     an engine may die before, and Senlin's answer may be lost.
     """
 
+    default_client_name = _SENLIN
+
     # What Senlin calls it.
     entity = None
+
+    @classmethod
+    def is_service_available(cls, context):
+        if not clients.has_client(_SENLIN):
+            return False, _NO_SENLIN % cls.entity
+        return super().is_service_available(context)
 
     def handle_create(self):
         return _wait.Wait(self), self.properties
@@ -109,8 +155,8 @@ class SenlinResource(HookResource):
     def _find(self):
         """Return what is there in Senlin, None if there is nothing."""
         if self.resource_id is not None:
-            return _senlin.get(self.client(), self.entity, self.resource_id)
-        found = _senlin.get_by_name(self.client(), self.entity,
+            return _senlin.get(self.senlin(), self.entity, self.resource_id)
+        found = _senlin.get_by_name(self.senlin(), self.entity,
                                     self.physical_resource_name())
         if found is not None:
             self.resource_id_set(found.id)
@@ -131,6 +177,9 @@ class SenlinResource(HookResource):
         return wait.until_done(lambda: self._obeyed(step))
 
     def _until_gone(self, wait, step):
+        if self.is_left_to_senlin():
+            return True
+
         def step_unless_missing():
             with _wait.unless_missing():
                 return step()
@@ -170,7 +219,7 @@ class ClusterActions:
 
     def _followed_action(self):
         action_id = self.data().get(self._ACTION_ID)
-        return action_id and _senlin.get_action(self.client(), action_id)
+        return action_id and _senlin.get_action(self.senlin(), action_id)
 
     def _action_is_over(self, action=None):
         """Whether the action we follow, if any, is out of the way.
@@ -206,7 +255,7 @@ class ClusterActions:
         second one until the first is over, and then there is nothing to do.
         """
         try:
-            action_id = operation(self.client(), self.resource_id, *args)
+            action_id = operation(self.senlin(), self.resource_id, *args)
         except _senlin.Overtaken:
             return
         self._follow(action_id, operation.__name__)

@@ -14,6 +14,7 @@ REASON = 'reason'
 
 CONTINUE = 'CONTINUE'
 ROLLBACK = 'ROLLBACK'
+HEARTBEAT = 'HEARTBEAT'
 TEST = 'TEST'
 
 _UUID = re.compile('[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}')
@@ -26,6 +27,9 @@ RESULTS = {
                 'in the cluster, and the desired capacity is put back when '
                 'the other drains of the same scale-in are over. A stack that '
                 'is being deleted ends in DELETE_FAILED.'),
+    HEARTBEAT: _('Changes nothing but the time at which a guest was heard '
+                 'last, see "heartbeat_timeout" of the hook. An agent sends '
+                 'it by itself.'),
     TEST: _('Changes nothing, and needs no token: the event that it leaves '
             'proves that a guest reaches the hook.'),
 }

@@ -10,6 +10,7 @@ from heat.common import exception
 from heat.common.i18n import _
 from heat.engine import resource
 from keystoneauth1 import exceptions as ksa_exceptions
+from novaclient import exceptions as nova_exceptions
 from openstack import exceptions as sdk_exceptions
 from oslo_log import log as logging
 from oslo_utils import timeutils
@@ -28,10 +29,11 @@ OUTAGE = 300
 # first, by this many seconds.
 _LAST_WORD = 10
 
-# Whatever Senlin, Zaqar, Keystone and the network to them may raise.
+# Whatever Senlin, Nova, Zaqar, Keystone and the network to them may raise.
 SERVICE_ERRORS = (
     sdk_exceptions.SDKException,
     ksa_exceptions.ClientException,
+    nova_exceptions.ClientException,
     zaqar_errors.ZaqarError,
     # The Zaqar client lets it through.
     requests.RequestException,

@@ -197,7 +197,7 @@ class Cluster(_resource.ClusterActions, _resource.SenlinResource):
         super().handle_check()
         cluster = self._find()
         lost = (set(self._policies()) -
-                set(_senlin.get_policies(self.client(), cluster.id)))
+                set(_senlin.get_policies(self.senlin(), cluster.id)))
         if lost:
             raise exception.Error(
                 _('%(name)s: cluster %(cluster)s has lost the policies '
@@ -220,7 +220,7 @@ class Cluster(_resource.ClusterActions, _resource.SenlinResource):
         if self.resource_id is None:
             return None
         try:
-            values = _senlin.collect(self.client(), self.resource_id, path[0])
+            values = _senlin.collect(self.senlin(), self.resource_id, path[0])
         except _senlin.Refused:
             values = None
         if values is None:
@@ -235,7 +235,7 @@ class Cluster(_resource.ClusterActions, _resource.SenlinResource):
         if name == self.NODES:
             return cluster.node_ids
         if name == self.POLICIES_ATTR:
-            return sorted(_senlin.get_policies(self.client(), cluster.id))
+            return sorted(_senlin.get_policies(self.senlin(), cluster.id))
         return getattr(cluster, name)
 
     def _show_resource(self):
@@ -256,14 +256,14 @@ class Cluster(_resource.ClusterActions, _resource.SenlinResource):
             self._create(properties)
         elif not knows_id:
             # The answer that had the ID of the action was lost with it.
-            self._follow(_senlin.creation_of(self.client(), cluster.id).id,
+            self._follow(_senlin.creation_of(self.senlin(), cluster.id).id,
                          'create_cluster')
         else:
             step = (self._update(cluster, properties) or
                     self._swap_policies(cluster, properties) or
                     self._resize(cluster, properties))
             if step is None:
-                _senlin.delete_left_profiles(self.client())
+                _senlin.delete_left_profiles(self.senlin())
                 return None
             self._start(*step)
         return self._busy()
@@ -283,7 +283,7 @@ class Cluster(_resource.ClusterActions, _resource.SenlinResource):
         if properties[self.TIMEOUT]:
             values['timeout'] = properties[self.TIMEOUT]
         self.data_set(self._CAPACITY, str(capacity))
-        cluster_id, action_id = _senlin.create_cluster(self.client(), **values)
+        cluster_id, action_id = _senlin.create_cluster(self.senlin(), **values)
         self.resource_id_set(cluster_id)
         self._follow(action_id, 'create_cluster')
 
@@ -314,7 +314,7 @@ class Cluster(_resource.ClusterActions, _resource.SenlinResource):
                'reason': _wait.describe(cluster.status_reason)})
 
     def _swap_policies(self, cluster, properties):
-        present = _senlin.get_policies(self.client(), cluster.id)
+        present = _senlin.get_policies(self.senlin(), cluster.id)
         wanted = [self._find_policy(policy, present)
                   for policy in properties[self.POLICIES]]
         # First those that go, since Senlin takes one policy of a type. Those
@@ -352,7 +352,7 @@ class Cluster(_resource.ClusterActions, _resource.SenlinResource):
     def _never_built(self, cluster):
         """Return how many nodes an attempt that failed has left."""
         return sum(node.created_at is None for node in
-                   _senlin.failed_nodes(self.client(), cluster.id))
+                   _senlin.failed_nodes(self.senlin(), cluster.id))
 
     def _remove(self, attempts):
         """Take one step towards no cluster."""
@@ -368,10 +368,10 @@ class Cluster(_resource.ClusterActions, _resource.SenlinResource):
             self.data_delete(self._ACTION_ID)
         cluster = self._find()
         if cluster is None:
-            _senlin.delete_left_profiles(self.client())
+            _senlin.delete_left_profiles(self.senlin())
             return None
         # A deletion takes the lock from whatever has it, from a drain too.
-        if not any(_senlin.unfinished_actions(self.client(), cluster.id)):
+        if not any(_senlin.unfinished_actions(self.senlin(), cluster.id)):
             self._start(_senlin.delete_cluster)
         return self._busy()
 
@@ -385,7 +385,7 @@ class Cluster(_resource.ClusterActions, _resource.SenlinResource):
             if action.status == _senlin.FAILED:
                 # Nobody would ever end those that wait.
                 for child in action.depends_on or ():
-                    _senlin.cancel(self.client(), child)
+                    _senlin.cancel(self.senlin(), child)
             if (action.status == _senlin.SUCCEEDED and
                     action.inputs.get('number') is not None):
                 self.data_set(self._CAPACITY,
@@ -404,13 +404,13 @@ class Cluster(_resource.ClusterActions, _resource.SenlinResource):
         reason = super()._reason(action)
         if action.action in (_senlin.CREATE, _senlin.RESIZE, _senlin.DELETE):
             # Senlin's own reason says that a node has failed, not why.
-            for node in _senlin.failed_nodes(self.client(), self.resource_id):
+            for node in _senlin.failed_nodes(self.senlin(), self.resource_id):
                 return '%s: %s' % (reason, _wait.describe(node.status_reason))
         return reason
 
     def _find_profile(self, properties):
         name = properties[self.PROFILE]
-        profile = name and _senlin.get(self.client(), 'profile', name)
+        profile = name and _senlin.get(self.senlin(), 'profile', name)
         if not profile:
             raise exception.Error(
                 _('%(name)s: Senlin knows no profile "%(profile)s". From Heat '
@@ -422,7 +422,7 @@ class Cluster(_resource.ClusterActions, _resource.SenlinResource):
     def _find_policy(self, name, present):
         if name in present:
             return name
-        policy = name and _senlin.get(self.client(), 'policy', name)
+        policy = name and _senlin.get(self.senlin(), 'policy', name)
         if not policy:
             raise exception.Error(
                 _('%(name)s: Senlin knows no policy "%(policy)s"; give an '
@@ -434,8 +434,8 @@ class Cluster(_resource.ClusterActions, _resource.SenlinResource):
     def _refuse_timeout(self, cluster, timeout):
         if timeout is None:
             return
-        for binding in _senlin.get_bindings(self.client(), cluster.id):
-            policy = _senlin.get(self.client(), 'policy', binding.policy_id)
+        for binding in _senlin.get_bindings(self.senlin(), cluster.id):
+            policy = _senlin.get(self.senlin(), 'policy', binding.policy_id)
             hook_timeout = policy and _senlin.hook_timeout(policy)
             if hook_timeout and hook_timeout >= timeout:
                 raise exception.Error(

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""OS::Hooks::DrainWaitCondition: keep a cluster until its members drained."""
+"""OS::Hooks::DrainWaitCondition: keep servers until they have drained."""
 
 from heat.common import exception
 from heat.common.i18n import _
@@ -9,24 +9,35 @@ from heat.objects import resource as resource_objects
 from oslo_log import log as logging
 from oslo_serialization import jsonutils
 
+from . import _drains
 from . import _resource
 from . import _senlin
+from . import _signals
 from . import _wait
 
 LOG = logging.getLogger(__name__)
 
+_STACK_TIMEOUT = _('the timeout of the stack; give it a longer one with '
+                   '"--timeout" (in minutes)')
+
 
 class DrainWaitCondition(_resource.ClusterActions, _resource.HookResource):
-    """Put a lifecycle hook on a cluster, and drain it before it is deleted.
+    """Guard a server, or a cluster of Senlin's, until it has drained.
 
-    Senlin deletes a cluster without asking its members. This resource refers
-    to the cluster, so Heat deletes it first: it then lets every member drain
-    through the hook, waits, and leaves an empty cluster behind.
+    It refers to what it guards, so Heat deletes it first: it then lets the
+    server drain through the hook, or every member of the cluster, and waits.
 
-    Each hook message is answered within the timeout of the hook, so that
-    timeout must be shorter than the one of the cluster, which ends the drain
-    with the server alive, and shorter than the one of the stack, which ends
-    the deletion.
+    In the template of a group's member it guards every way out of the group:
+    a scale-in, a rolling update, the deletion of the stack. A server that is
+    not running is not asked.
+
+    On a cluster it puts the hook, for Senlin to ask each member that leaves.
+    Senlin deletes a cluster without asking its members, so the condition
+    empties it before.
+
+    The timeout of the hook must be shorter than the one of the stack, which
+    ends the deletion, and than the one of the cluster, which ends the drain
+    with the server alive.
     """
 
     PROPERTIES = (
@@ -39,6 +50,8 @@ class DrainWaitCondition(_resource.ClusterActions, _resource.HookResource):
     # one last; what the cluster's minimum size was before we drained it.
     _HOOKS = 'hooks'
     _MIN_SIZE = 'min_size'
+    # ... and whether the ID of this resource is the one of a server.
+    _IS_SERVER = 'is_server'
 
     # How often a drain is begun anew when Senlin fails in it, be it that a
     # server could not be deleted or that an engine of Senlin's died.
@@ -59,26 +72,24 @@ class DrainWaitCondition(_resource.ClusterActions, _resource.HookResource):
         ),
         SERVER: properties.Schema(
             properties.Schema.STRING,
-            _('The single Nova server to guard. Reserved: this release '
-              'refuses it.'),
+            _('The single Nova server to guard, by get_resource.'),
         ),
     }
 
     def validate(self):
         super().validate()
+        problem = None
         if (self.properties[self.CLUSTER] is not None and
                 self.properties[self.SERVER] is not None):
-            problem = _('both "cluster" and "server" are given; give one')
+            problem = _('%s: both "cluster" and "server" are given; give one.')
         # What comes from a resource that is not there yet has no value.
         elif not {self.CLUSTER, self.SERVER} & set(self.properties.data):
-            problem = _('neither "cluster" nor "server" is given; give one')
-        elif self.SERVER in self.properties.data:
-            problem = _('"server" is not supported yet; guard a Senlin '
-                        'cluster with "cluster"')
-        else:
-            return
-        raise exception.StackValidationFailed(
-            message='%s: %s.' % (self.name, problem))
+            problem = _('%s: neither "cluster" nor "server" is given; give '
+                        'one.')
+        elif self.CLUSTER in self.properties.data:
+            problem = self.no_senlin()
+        if problem:
+            raise exception.StackValidationFailed(message=problem % self.name)
 
     def handle_create(self):
         return _wait.Wait(self)
@@ -106,10 +117,15 @@ class DrainWaitCondition(_resource.ClusterActions, _resource.HookResource):
         if args is None:
             return True
         wait, attempts = args
-        return wait.until_done(lambda: self._drain(attempts))
+        return wait.until_done(
+            lambda: (self._drain_server() if self._IS_SERVER in self.data()
+                     else self._drain(attempts)))
 
     def handle_check(self):
-        cluster = self.resource_id and _senlin.get_cluster(self.client(),
+        if self._IS_SERVER in self.data():
+            self._find_drains(self._hooks()[-1])
+            return
+        cluster = self.resource_id and _senlin.get_cluster(self.senlin(),
                                                            self.resource_id)
         if not cluster:
             raise exception.Error(
@@ -125,10 +141,19 @@ class DrainWaitCondition(_resource.ClusterActions, _resource.HookResource):
         self._refuse_disabled(bindings)
 
     def _guard(self, hook):
-        """Take one step towards a cluster with this hook and no other."""
+        """Take one step towards a guard with this hook and no other."""
+        if self.SERVER in self.properties.data:
+            return self._guard_server(hook)
         if not self._action_is_over():
             return self._busy()
         policy = self._find_hook(hook)
+        drains = _drains.Hook.find(self.context, hook)
+        if drains is not None and not drains.suits_senlin:
+            raise exception.Error(
+                _('%(name)s: a cluster cannot have a hook with '
+                  '"heartbeat_timeout" or with a "default_result" of '
+                  'ROLLBACK, of which Senlin knows nothing; leave them out.')
+                % {'name': self.name})
         cluster = self._find_cluster()
         timeout = _senlin.hook_timeout(policy)
         self._refuse_timeout(
@@ -136,18 +161,16 @@ class DrainWaitCondition(_resource.ClusterActions, _resource.HookResource):
             _('the timeout of cluster %s; give the cluster a longer one')
             % cluster.id)
         self._refuse_timeout(
-            timeout, self.stack.timeout_secs(),
-            _('the timeout of the stack; give it a longer one with '
-              '"--timeout" (in minutes)'))
+            timeout, self.stack.timeout_secs(), _STACK_TIMEOUT)
         hooks = [name for name in self._hooks() if name != hook] + [hook]
-        bindings = _senlin.get_bindings(self.client(), cluster.id)
+        bindings = _senlin.get_bindings(self.senlin(), cluster.id)
         self._refuse_other_policy(cluster.id, hooks, bindings)
         self._refuse_disabled(bindings)
         # Before anything is done to it: deletion goes by these two.
         self.data_set(self._HOOKS, jsonutils.dumps(hooks))
         if self.resource_id is None:
             self.resource_id_set(cluster.id)
-        step = _senlin.swap(self.client(), hook,
+        step = _senlin.swap(self.senlin(), hook,
                             _senlin.properties_of(policy), bindings)
         if step is None:
             self.data_set(self._HOOKS, jsonutils.dumps([hook]))
@@ -155,15 +178,72 @@ class DrainWaitCondition(_resource.ClusterActions, _resource.HookResource):
         self._start(*step)
         return self._busy()
 
+    def _guard_server(self, hook):
+        drains = self._find_drains(hook)
+        self._refuse_timeout(
+            drains.timeout, self.stack.timeout_secs(), _STACK_TIMEOUT)
+        # Before anything depends on it: deletion goes by these two.
+        self.data_set(self._HOOKS, jsonutils.dumps([hook]))
+        self.data_set(self._IS_SERVER, 'yes')
+        self.resource_id_set(self.properties[self.SERVER])
+
+    def _find_drains(self, hook):
+        drains = _drains.Hook.find(self.context, hook)
+        if drains is None:
+            raise exception.Error(
+                _('%(name)s: "hook" is not an OS::Hooks::LifecycleHook of '
+                  'this project, or of an older release: "%(hook)s"; give the '
+                  'hook by get_resource, and update its stack if it is older '
+                  'than this release.') % {'name': self.name, 'hook': hook})
+        return drains
+
+    def _drain_server(self):
+        """Take one step towards a server that may be deleted."""
+        server = self.resource_id
+        hooks = self._hooks()
+        drains = hooks and _drains.Hook.find(self.context, hooks[-1])
+        if not drains:
+            LOG.warning('%(name)s: server %(server)s goes without a drain, '
+                        'because its hook has gone',
+                        {'name': self.name, 'server': server})
+            return None
+        drain = drains.drains().get(server)
+        if drain is None or drain.is_refused:
+            if not _drains.is_running(self.client_plugin('nova'), server):
+                LOG.info('%(name)s: server %(server)s goes without a drain, '
+                         'because it is not running',
+                         {'name': self.name, 'server': server})
+                return None
+            drain = drains.begin(server)
+        if not drain.is_posted:
+            drains.post(self.client('zaqar'), drain)
+        outcome = drains.outcome(drain)
+        if outcome is None:
+            return (_('Server %(server)s still drains (token %(token)s).')
+                    % {'server': server, 'token': drain.token})
+        if drain.over is None:
+            drains.finish(drain, *outcome)
+        result, reason = outcome
+        if result == _signals.ROLLBACK:
+            raise exception.Error(
+                _('%(name)s: server %(server)s stays, because of a ROLLBACK '
+                  '(%(reason)s); repeat the operation to ask it again.')
+                % {'name': self.name, 'server': server, 'reason': reason})
+        LOG.info('%(name)s: server %(server)s may go: %(reason)s',
+                 {'name': self.name, 'server': server, 'reason': reason})
+        return None
+
     def _drain(self, attempts):
         """Take one step towards an empty cluster without a hook."""
+        if self.is_left_to_senlin():
+            return None
         if not self._drain_is_over(attempts):
             return self._busy()
         bindings = self._bindings()
         # A cluster that is gone has none either.
         if not bindings:
             return None
-        cluster = _senlin.get_cluster(self.client(), self.resource_id)
+        cluster = _senlin.get_cluster(self.senlin(), self.resource_id)
         if cluster is None:
             return None
         if cluster.node_ids:
@@ -197,18 +277,18 @@ class DrainWaitCondition(_resource.ClusterActions, _resource.HookResource):
                              'reason': action.status_reason})
                 # Nobody would ever end those that wait.
                 for child in action.depends_on or ():
-                    _senlin.cancel(self.client(), child)
+                    _senlin.cancel(self.senlin(), child)
                 self.data_delete(self._ACTION_ID)
                 return True
         return self._action_is_over(action)
 
     def _stop_draining(self):
         """Leave the cluster as it was, less those that have drained."""
-        cluster = _senlin.get_cluster(self.client(), self.resource_id)
+        cluster = _senlin.get_cluster(self.senlin(), self.resource_id)
         if cluster is not None:
             min_size = int(self.data().get(self._MIN_SIZE, 0))
             try:
-                _senlin.count_members(self.client(), cluster.id,
+                _senlin.count_members(self.senlin(), cluster.id,
                                       min(min_size, len(cluster.node_ids)))
             except _senlin.Overtaken:
                 return
@@ -226,7 +306,7 @@ class DrainWaitCondition(_resource.ClusterActions, _resource.HookResource):
 
     def _find_hook(self, hook):
         """Return the policy of a hook, the newest if it is being updated."""
-        policies = _senlin.hook_policies(self.client(), hook)
+        policies = _senlin.hook_policies(self.senlin(), hook)
         if not policies:
             raise exception.Error(
                 _('%(name)s: "hook" is not an OS::Hooks::LifecycleHook: '
@@ -237,7 +317,7 @@ class DrainWaitCondition(_resource.ClusterActions, _resource.HookResource):
 
     def _find_cluster(self):
         name = self.properties[self.CLUSTER]
-        cluster = name and _senlin.get_cluster(self.client(), name)
+        cluster = name and _senlin.get_cluster(self.senlin(), name)
         if not cluster:
             raise exception.Error(
                 _('%(name)s: Senlin knows no cluster "%(cluster)s". From Heat '
@@ -307,7 +387,7 @@ class DrainWaitCondition(_resource.ClusterActions, _resource.HookResource):
         """What is left on the cluster of the hooks we have put there."""
         hooks = self._hooks()
         return [binding for binding in
-                _senlin.get_bindings(self.client(), self.resource_id)
+                _senlin.get_bindings(self.senlin(), self.resource_id)
                 if binding.policy_name in hooks]
 
 

@@ -19,32 +19,34 @@ from oslo_serialization import jsonutils
 from oslo_utils import timeutils
 
 from . import _claim
+from . import _drains
 from . import _known
 from . import _resource
 from . import _senlin
 from . import _signals
+from . import _ticker
 from . import _wait
 
 LOG = logging.getLogger(__name__)
 
 
 class LifecycleHook(_resource.HookResource, signal_responder.SignalResponder):
-    """Let the servers of a Senlin cluster drain before they are deleted.
+    """Let servers drain before they are deleted.
 
-    When the cluster shrinks, Senlin posts one message per server on the queue
-    of this resource and keeps the server. The agent in the server reads the
-    queue, lets the application finish, and sends a signal to this resource,
-    which tells Senlin to go on. A server that stays silent is deleted when the
-    timeout has passed.
+    A server that is to go is announced by a message on the queue of this
+    resource, and kept. The agent in the server reads the queue, lets the
+    application finish, and sends a signal to this resource, which lets the
+    server go. A server that stays silent is deleted when the timeout has
+    passed.
 
     The result CONTINUE lets the server go. ROLLBACK keeps it: its deletion is
-    cancelled, and the desired capacity of the cluster is put back as soon as
-    the other servers of the same scale-in have drained.
+    cancelled, and the group that it belongs to counts it again, a cluster of
+    Senlin's as soon as the other servers of the same scale-in have drained.
 
     Everything that a guest needs is in the attribute "agent_config"; pass it
     to the user data of the servers. Then let an OS::Hooks::DrainWaitCondition
-    refer to both this resource and the cluster: it puts the hook on the
-    cluster, and drains the cluster when the stack is deleted.
+    refer to this resource and to what it guards, a cluster of Senlin's or a
+    server, or an OS::Hooks::AutoScalingGroup refer to this resource.
     """
 
     # A signal changes nothing in the metadata of any resource.
@@ -55,9 +57,11 @@ class LifecycleHook(_resource.HookResource, signal_responder.SignalResponder):
     no_signal_actions = ()
 
     PROPERTIES = (
-        QUEUE, TIMEOUT, CRITERIA, SIGNAL_TRANSPORT,
+        QUEUE, TIMEOUT, HEARTBEAT_TIMEOUT, DEFAULT_RESULT, CRITERIA,
+        SIGNAL_TRANSPORT,
     ) = (
-        'queue', 'timeout', 'criteria', 'signal_transport',
+        'queue', 'timeout', 'heartbeat_timeout', 'default_result', 'criteria',
+        'signal_transport',
     )
 
     ATTRIBUTES = (
@@ -88,6 +92,9 @@ class LifecycleHook(_resource.HookResource, signal_responder.SignalResponder):
     # the messages of a queue, and the queue goes with this resource.
     _QUEUE_ACCESS_SECONDS = 10 * 365 * 24 * 60 * 60
 
+    # Less would end drains for a signal that is slow to arrive.
+    _MIN_HEARTBEAT = 15
+
     # Policy and queue have it in common. Zaqar allows 64 characters.
     _NAME = 'lifecycle-hook-%s'
 
@@ -114,9 +121,29 @@ class LifecycleHook(_resource.HookResource, signal_responder.SignalResponder):
             default=300,
             constraints=[constraints.Range(min=1, max=86400)],
         ),
+        HEARTBEAT_TIMEOUT: properties.Schema(
+            properties.Schema.INTEGER,
+            _('Seconds after which a drain is over whose guest has not been '
+              'heard, 15 at least. The agent sends a heartbeat three times as '
+              'often. With 0 only the timeout ends a drain. Senlin knows no '
+              'heartbeat, so a cluster cannot have such a hook.'),
+            update_allowed=True,
+            default=0,
+            constraints=[constraints.Range(min=0, max=86400)],
+        ),
+        DEFAULT_RESULT: properties.Schema(
+            properties.Schema.STRING,
+            _('The result of a drain whose timeout has passed. Senlin deletes '
+              'the server in any case, so a cluster cannot have a hook with '
+              'ROLLBACK here.'),
+            update_allowed=True,
+            default=_signals.CONTINUE,
+            constraints=[constraints.AllowedValues(
+                (_signals.CONTINUE, _signals.ROLLBACK))],
+        ),
         CRITERIA: properties.Schema(
             properties.Schema.STRING,
-            _('Which members of the cluster go first.'),
+            _('Which members of a cluster of Senlin\'s go first.'),
             update_allowed=True,
             default=RANDOM,
             constraints=[constraints.AllowedValues(_CRITERIA)],
@@ -143,7 +170,8 @@ class LifecycleHook(_resource.HookResource, signal_responder.SignalResponder):
         ),
         POLICY_ID: attributes.Schema(
             _('ID of the Senlin policy that carries the hook now. An update '
-              'of timeout or criteria makes another one.'),
+              'of timeout or criteria makes another one. Null in a cloud '
+              'without Senlin.'),
             cache_mode=attributes.Schema.CACHE_NONE,
             type=attributes.Schema.STRING,
         ),
@@ -154,8 +182,9 @@ class LifecycleHook(_resource.HookResource, signal_responder.SignalResponder):
             type=attributes.Schema.STRING,
         ),
         PENDING: attributes.Schema(
-            _('The drains that Senlin waits for now. Each has the keys '
-              'lifecycle_action_token, node_id, server and since.'),
+            _('The drains that are waited for now. Each has the keys '
+              'lifecycle_action_token, node_id (null without Senlin), server '
+              'and since.'),
             type=attributes.Schema.LIST,
             cache_mode=attributes.Schema.CACHE_NONE,
         ),
@@ -170,8 +199,15 @@ class LifecycleHook(_resource.HookResource, signal_responder.SignalResponder):
                 '%(name)s: a hook cannot be adopted, because the servers send '
                 'their signals to the stack that was abandoned; create a new '
                 'stack instead.') % {'name': self.name})
-        timeout = self.properties[self.TIMEOUT]
+        heartbeat = self.properties[self.HEARTBEAT_TIMEOUT]
         # None while it comes from a resource that is not there yet.
+        if heartbeat and heartbeat < self._MIN_HEARTBEAT:
+            raise exception.StackValidationFailed(message=_(
+                '%(name)s: "heartbeat_timeout", %(given)s seconds, is below '
+                '%(limit)s; give more, or 0 for none.')
+                % {'name': self.name, 'given': heartbeat,
+                   'limit': self._MIN_HEARTBEAT})
+        timeout = self.properties[self.TIMEOUT]
         if timeout and timeout >= self.stack.timeout_secs():
             raise exception.StackValidationFailed(message=_(
                 '%(name)s: "timeout", %(timeout)s seconds, is not below '
@@ -205,7 +241,8 @@ class LifecycleHook(_resource.HookResource, signal_responder.SignalResponder):
 
     def handle_check(self):
         gone = []
-        if not _senlin.hook_policies(self.client(), self._name()):
+        if self.has_senlin() and not _senlin.hook_policies(self.senlin(),
+                                                           self._name()):
             gone.append(_('policy'))
         if self._owns_queue() and not self._queue_exists():
             gone.append(_('queue'))
@@ -263,7 +300,8 @@ class LifecycleHook(_resource.HookResource, signal_responder.SignalResponder):
         if name == self.SIGNAL_URL:
             return self._signal_url()
         if name == self.POLICY_ID:
-            policies = _senlin.hook_policies(self.client(), self._name())
+            policies = self.has_senlin() and _senlin.hook_policies(
+                self.senlin(), self._name())
             return policies[-1].id if policies else None
         if name == self.AGENT_CONFIG:
             return self.data().get(self._AGENT_CONFIG)
@@ -297,13 +335,22 @@ class LifecycleHook(_resource.HookResource, signal_responder.SignalResponder):
             self.data_set(self._AGENT_CONFIG,
                           jsonutils.dumps(self._agent_config(properties)),
                           redact=True)
-        if not _senlin.hook_policies(self.client(), self._name()):
-            _senlin.create_policy(self.client(), self._name(),
+        self.data_set(_drains.SETTINGS, jsonutils.dumps({
+            'queue': self._queue_name(),
+            'timeout': properties[self.TIMEOUT],
+            'heartbeat_timeout': properties[self.HEARTBEAT_TIMEOUT],
+            'default_result': properties[self.DEFAULT_RESULT],
+            'criteria': properties[self.CRITERIA]}))
+        if self.has_senlin() and not _senlin.hook_policies(self.senlin(),
+                                                           self._name()):
+            _senlin.create_policy(self.senlin(), self._name(),
                                   self._policy_properties(properties))
 
     def _swap_policies(self, properties):
         """Take one step on each cluster towards a policy with new values."""
-        client = self.client()
+        if not self.has_senlin():
+            return None
+        client = self.senlin()
         wanted = self._policy_properties(properties)
         guarded = []
         for cluster in client.clusters():
@@ -355,17 +402,17 @@ class LifecycleHook(_resource.HookResource, signal_responder.SignalResponder):
 
         :returns: what is waited for, None if nothing is left to delete.
         """
-        for policy in _senlin.hook_policies(self.client(), self._name()):
+        for policy in _senlin.hook_policies(self.senlin(), self._name()):
             if keep is not None and _senlin.properties_of(policy) == keep:
                 continue
             try:
-                self.client().delete_policy(policy.id)
+                self.senlin().delete_policy(policy.id)
             except _senlin.Conflict:
                 return (_('Policy %s is still attached to a cluster.')
                         % policy.id)
 
     def _remove(self):
-        with _wait.unless_missing():
+        if self.has_senlin():
             attached = self._delete_policies()
             if attached:
                 raise exception.Error(
@@ -378,6 +425,7 @@ class LifecycleHook(_resource.HookResource, signal_responder.SignalResponder):
                     self.client_plugin('zaqar').ignore_not_found):
                 self._queue().delete()
         self.data_delete(self._AGENT_CONFIG)
+        self.data_delete(_drains.SETTINGS)
         super().handle_delete()
 
     def _policy_properties(self, properties):
@@ -419,7 +467,7 @@ class LifecycleHook(_resource.HookResource, signal_responder.SignalResponder):
         with lockutils.lock('lifecycle-action-%s' % signal.token), (
                 _claim.claim(self.context, self.stack.id, signal.token)):
             cluster_id, text = _wait.through_outages(self._answer, signal)
-        if signal.result == _signals.CONTINUE:
+        if signal.result == _signals.CONTINUE or cluster_id is None:
             return text
         if text:
             # Now, because what follows takes until the last drain is over.
@@ -435,7 +483,17 @@ class LifecycleHook(_resource.HookResource, signal_responder.SignalResponder):
         :returns: the cluster and the text of an event; no text if this has
             been done before.
         """
-        client = self.client()
+        drains = self._drains()
+        drain = drains and drains.answer(*signal)
+        if drain is not None:
+            return None, self._heard(drain, signal)
+        if not self.has_senlin():
+            raise _signals.Refused('nobody waits for a drain with the token '
+                                   + _signals.quote(signal.token))
+        if signal.result == _signals.HEARTBEAT:
+            raise resource.NoActionRequired(
+                res_name=self.name, reason='Senlin knows no heartbeat')
+        client = self.senlin()
         action = _senlin.get_action(client, signal.token)
         # Senlin takes names and short IDs for IDs as well.
         if action is None or action.id != signal.token:
@@ -483,13 +541,30 @@ class LifecycleHook(_resource.HookResource, signal_responder.SignalResponder):
                'node': node.name, 'took': _age(action), 'who': self._sender(),
                'reason': signal.reason})
 
+    def _drains(self):
+        # None for a hook of an older release, until its next update.
+        return _drains.Hook.find(self.context, self._name())
+
+    def _heard(self, drain, signal):
+        """Return the text of the event for an answer that was noted."""
+        if signal.result == _signals.HEARTBEAT or drain.result is not None:
+            raise resource.NoActionRequired(
+                res_name=self.name, reason='nothing waits for this signal')
+        if drain.group:
+            _ticker.tell(drain.group)
+        return (_('%(result)s for server %(server)s after %(took)d s, by '
+                  '%(who)s: %(reason)s.')
+                % {'result': signal.result, 'server': drain.server,
+                   'took': drain.age, 'who': self._sender(),
+                   'reason': signal.reason})
+
     def _was_given_up(self, action):
         """Whether Senlin has lost a deletion whose guest still answers.
 
         Senlin fails what an engine that died has had in hand. The server
         would stay, drained, and its application serve nobody any more.
         """
-        client, node_id = self.client(), action.target_id
+        client, node_id = self.senlin(), action.target_id
         return (action.action == _senlin.NODE_DELETE and
                 _senlin.was_not_tried(action) and
                 # Later nobody knows what the server has begun since.
@@ -505,8 +580,8 @@ class LifecycleHook(_resource.HookResource, signal_responder.SignalResponder):
                 'servers before it deletes them; set its '
                 '"cluster.stop_node_before_delete" to false'
                 % node.physical_id)
-        _senlin.cancel(self.client(), action.id)
-        after = _senlin.get_action(self.client(), action.id)
+        _senlin.cancel(self.senlin(), action.id)
+        after = _senlin.get_action(self.senlin(), action.id)
         if after is None or after.status != _senlin.CANCELLED:
             raise _signals.Refused(
                 'ROLLBACK for server %s came too late, its deletion has begun'
@@ -540,7 +615,7 @@ class LifecycleHook(_resource.HookResource, signal_responder.SignalResponder):
 
     def _count_members(self, cluster_id):
         """Return whether the capacity is right; if not, work on it."""
-        client = self.client()
+        client = self.senlin()
         cluster = _senlin.get_cluster(client, cluster_id)
         if (cluster is None or
                 cluster.desired_capacity >= len(cluster.node_ids)):
@@ -562,7 +637,7 @@ class LifecycleHook(_resource.HookResource, signal_responder.SignalResponder):
     def _guards(self, cluster_id):
         return bool(cluster_id) and _known.is_guarded(
             self._name(), cluster_id, lambda: _senlin.is_guarded(
-                self.client(), cluster_id, self._name()))
+                self.senlin(), cluster_id, self._name()))
 
     def _signal_url(self):
         # Asked for a URL without a key, Heat makes a new user for it.
@@ -586,7 +661,13 @@ class LifecycleHook(_resource.HookResource, signal_responder.SignalResponder):
             },
             'signal_url': self._signal_url(),
             'timeout': properties[self.TIMEOUT],
+            **self._heartbeat(properties[self.HEARTBEAT_TIMEOUT]),
         }
+
+    @staticmethod
+    def _heartbeat(timeout):
+        # One that is lost, and one that is late, end no drain.
+        return {'heartbeat': timeout // 3} if timeout else {}
 
     def _messages_url(self):
         # Guests see the public endpoint, whichever Heat itself uses.
@@ -598,7 +679,12 @@ class LifecycleHook(_resource.HookResource, signal_responder.SignalResponder):
         return '%s/queues/%s/messages' % (endpoint, self._queue_name())
 
     def _pending(self):
-        client = self.client()
+        drains = self._drains()
+        return (drains.pending() if drains else []) + (
+            self._pending_in_senlin() if self.has_senlin() else [])
+
+    def _pending_in_senlin(self):
+        client = self.senlin()
         actions = list(_senlin.waiting_actions(client))
         if not actions:
             return []

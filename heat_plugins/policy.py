@@ -45,7 +45,7 @@ class Policy(_resource.SenlinResource):
 
     def _make(self, properties):
         if self._find_or_replace() is None:
-            self.resource_id_set(self.client().create_policy(
+            self.resource_id_set(self.senlin().create_policy(
                 name=self.physical_resource_name(),
                 spec=_senlin.specification(
                     properties[self.TYPE],
@@ -55,7 +55,7 @@ class Policy(_resource.SenlinResource):
         policy = self._find()
         if policy is not None:
             try:
-                self.client().delete_policy(policy.id)
+                self.senlin().delete_policy(policy.id)
             except _senlin.Conflict:
                 return (_('Policy %s is still on a cluster, which may be '
                           'busy; "openstack cluster policy detach" takes it '

@@ -54,14 +54,14 @@ class Profile(_resource.SenlinResource):
     def _make(self, properties):
         profile = self._find_or_replace()
         if profile is None:
-            self.resource_id_set(self.client().create_profile(
+            self.resource_id_set(self.senlin().create_profile(
                 name=self.physical_resource_name(),
                 spec=_senlin.specification(
                     properties[self.TYPE],
                     properties[self.PROFILE_PROPERTIES]),
                 metadata=properties[self.METADATA]).id)
         elif profile.metadata != properties[self.METADATA]:
-            _senlin.set_profile_metadata(self.client(), profile.id,
+            _senlin.set_profile_metadata(self.senlin(), profile.id,
                                          properties[self.METADATA])
 
     def _remove(self):
@@ -69,12 +69,12 @@ class Profile(_resource.SenlinResource):
         if profile is None or self._is_deleted(profile):
             return None
         if (self.stack.action == self.stack.DELETE and
-                _senlin.is_profile_of_cluster(self.client(), profile.id)):
+                _senlin.is_profile_of_cluster(self.senlin(), profile.id)):
             return (_('Profile %s is still the one of a cluster; delete the '
                       'cluster, or give it another profile.') % profile.id)
         # The mark first: a cluster looks for it when its last node has gone,
         # and should that be now, the second try succeeds.
-        _senlin.leave_profile(self.client(), profile, self.stack.id)
+        _senlin.leave_profile(self.senlin(), profile, self.stack.id)
         if not self._is_deleted(profile):
             LOG.info('%(name)s: profile %(profile)s is left to the servers '
                      'that were made from it',
@@ -82,7 +82,7 @@ class Profile(_resource.SenlinResource):
 
     def _is_deleted(self, profile):
         try:
-            self.client().delete_profile(profile.id)
+            self.senlin().delete_profile(profile.id)
         except _senlin.Conflict:
             return False
         return True

@@ -140,8 +140,10 @@ class Library:
         edits = []
         for node in _mappings(root):
             edits += self._inline(path, node)
+        # Those that a group makes of its members are named deeper down.
         for resource in _section(root, 'resources').values():
-            edits += self._rename(path, _items(resource).get('type'))
+            for node in _mappings(resource):
+                edits += self._rename(path, _items(node).get('type'))
         for name, parameter in _section(root, 'parameters').items():
             if name in self._defaults:
                 self._used_defaults.add(name)
@@ -162,7 +164,8 @@ class Library:
 
     def _rename(self, path, node):
         """Put a type where a resource names a template."""
-        if node is None or not node.value.endswith('.yaml'):
+        if (not isinstance(node, yaml.ScalarNode)
+                or not node.value.endswith('.yaml')):
             return
         nested = (path.parent / node.value).resolve()
         if nested not in self._type_of:

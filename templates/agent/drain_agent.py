@@ -115,6 +115,7 @@ def is_text(value):
 # value, and whether another one will do.
 SETTINGS = {
     'interval': (1, lambda value: 0 < value <= 60),
+    'heartbeat': (0, lambda value: value >= 0),
     'on_failure': ('CONTINUE', lambda value: value in RESULTS),
     'drain_delay': (0, lambda value: value >= 0),
     'wait_ports': ([], lambda value: (
@@ -319,7 +320,7 @@ class Agent:
         # When the queue was last read.
         self.seen = 0
         self.failures = {}
-        self.next_poll = self.next_report = 0
+        self.next_poll = self.next_report = self.next_beat = 0
         # Process groups of the handler at work.
         self.groups = set()
         # First what came after the marker, then the whole queue.
@@ -383,6 +384,12 @@ class Agent:
             self.next_poll = now + self.poll()
         if now >= self.next_report:
             self.report()
+        if (self.config['heartbeat'] and self.state['drains']
+                and now >= self.next_beat):
+            self.next_beat = now + self.config['heartbeat']
+            # Apart, since Heat may hang when a handler has to end.
+            threading.Thread(target=self.beat, args=(self.state['drains'],),
+                             daemon=True).start()
         return max(0, self.next_poll - time.monotonic())
 
     def pause(self, seconds, wait=time.sleep):
@@ -634,6 +641,14 @@ class Agent:
         fetch(self.signal_url, max(1, min(REQUEST_TIMEOUT, left)),
               data=json.dumps(document).encode(),
               headers={'Content-Type': 'application/json'})
+
+    def beat(self, drains):
+        """Let the hook know that somebody is at work here."""
+        for drain in drains:
+            with contextlib.suppress(*FAILURES):
+                self.post({'lifecycle_action_token': drain['env'][TOKEN],
+                           'lifecycle_action_result': 'HEARTBEAT'},
+                          REQUEST_TIMEOUT)
 
     def send(self, drain):
         """Signal until it is accepted or the hook has given up."""

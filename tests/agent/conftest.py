@@ -7,7 +7,9 @@ import itertools
 import json
 import os
 import pathlib
+import random
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -225,3 +227,12 @@ def interpreters():
         if path.is_file() and 'shims' not in path.parts:
             found.setdefault((3, minor), str(path))
     return [found[version] for version in sorted(found)]
+
+
+@pytest.fixture
+def listener():
+    """A server that has not noticed its connections yet."""
+    with socket.socket() as listener:
+        listener.bind(('127.0.0.%d' % random.randint(2, 250), 0))
+        listener.listen()
+        yield listener

@@ -4,7 +4,6 @@
 
 import json
 import os
-import random
 import socket
 import time
 from urllib import error
@@ -13,15 +12,6 @@ from urllib import request
 import pytest
 
 from tests.agent import conftest
-
-
-@pytest.fixture
-def listener():
-    """A server that has not noticed its connections yet."""
-    with socket.socket() as listener:
-        listener.bind(('127.0.0.%d' % random.randint(2, 250), 0))
-        listener.listen()
-        yield listener
 
 
 @pytest.fixture

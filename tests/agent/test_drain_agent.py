@@ -690,6 +690,51 @@ def test_new_agent_starts_while_an_old_handler_lives(guest, cloud):
 
 # The signal
 
+def test_heartbeats_while_a_handler_is_at_work(guest, cloud):
+    """A hook with "heartbeat_timeout" would take the server for dead."""
+    guest.config['heartbeat'] = 0.05
+    guest.handler('50-app', 'until [ -e %s ]; do sleep 0.02; done'
+                  % (guest.root / 'go-on'))
+    cloud.post(guest.message)
+    guest.start()
+
+    guest.wait_for_signal(3)
+    assert {'lifecycle_action_token': guest.token,
+            'lifecycle_action_result': 'HEARTBEAT'} == cloud.signals[0]
+    (guest.root / 'go-on').touch()
+    guest.wait_until_completed()
+
+    conftest.wait_for(lambda: any(
+        signal_['lifecycle_action_result'] == 'CONTINUE'
+        for signal_ in cloud.signals), 'the answer')
+    # One may still be on its way.
+    guest.wait_for_polls()
+    number = len(cloud.signals)
+    guest.wait_for_polls(10)
+    assert number == len(cloud.signals)
+
+
+def test_lost_heartbeats_hold_up_nothing(guest, cloud, listener):
+    """A Heat that hangs would keep the handlers from their end."""
+    guest.config.update(heartbeat=0.05, timeout=2, signal_url=(
+        'http://%s:%d/signal' % listener.getsockname()))
+    guest.handler('50-app', 'sleep 60')
+    cloud.post(guest.message)
+
+    guest.start()
+
+    guest.wait_for_log('was stopped at the deadline')
+
+
+def test_no_heartbeat_unless_it_is_asked_for(guest, cloud):
+    """Senlin's hooks would hear what they do not understand."""
+    guest.handler('50-app', 'sleep 0.3')
+    cloud.post(guest.message)
+    guest.start()
+
+    assert 'CONTINUE' == guest.wait_for_signal()['lifecycle_action_result']
+
+
 @pytest.mark.parametrize('status', (302, 403, 500))
 def test_refused_signal_is_repeated(status, guest, cloud):
     """Heat restarts too; one lost signal costs a whole timeout."""

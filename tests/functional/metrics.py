@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""Clusters that scale with a metric, as the tests see them."""
+"""Groups that scale with a metric, as the tests see them."""
 
 from sandbox import bootstrap
 from sandbox import cloud
@@ -16,13 +16,13 @@ SETTINGS = dict(metric='sessions', granularity=PERIOD, cpu_granularity=PERIOD,
 
 def create(project, source, size, user_data=tenant.TEMPLATES / 'gate.sh',
            **options):
-    """A cluster of the library that scales with a source, up to its size.
+    """A group of the library that scales with a source, up to its size.
 
     :param user_data: path of a script with the drain handler of gate.sh.
     """
     return project.create_stack(
-        tenant.LIBRARY / 'lifecycle_cluster.yaml',
-        environments=[ENVIRONMENTS / (source + '.yaml')], defaults=SETTINGS,
+        tenant.DOOR, environments=[ENVIRONMENTS / (source + '.yaml')],
+        defaults=SETTINGS,
         repeat_actions=False, image=bootstrap.IMAGE, flavor=bootstrap.FLAVOR,
         network=bootstrap.NETWORK, min_size=1, max_size=size,
         desired_capacity=size, drain_timeout=tenant.PATIENCE,
@@ -41,21 +41,19 @@ def scale_in(stack, measure):
     assert victim in project.servers()
     project.release(victim)
     tenant.wait_for('the deletion', lambda: victim not in project.servers())
-    tenant.wait_for('the cluster to have shrunk', lambda: (
-        stack.cluster().status == 'ACTIVE'
-        and stack.members() == before - {victim}))
+    tenant.wait_for('the group to have shrunk', lambda: (
+        stack.is_at_rest() and stack.members() == before - {victim}))
 
 
 def scale_out(stack, measure):
     """See a high metric add a server."""
     def grown():
         measure()
-        return (stack.cluster().status == 'ACTIVE'
-                and len(stack.members()) == 2)
+        return stack.is_at_rest() and len(stack.members()) == 2
     tenant.wait_for('the second server', grown)
 
 
 def use(stack, source, **parameters):
-    """Let a cluster scale with another source."""
+    """Let a group scale with another source."""
     stack.update(environments=[ENVIRONMENTS / (source + '.yaml')],
                  defaults=SETTINGS, **parameters)

@@ -19,8 +19,9 @@ SHAPES = {
     'scaling URL': re.compile(rb'/v1/webhooks/[0-9a-f-]{36}/trigger'),
 }
 
-# An API writes down each request with its query.
-_REQUEST = re.compile(rb' eventlet\.wsgi\.server .* "[A-Z]+ /v1/')
+# An API writes down each request with its query, or the web server that the
+# local cloud puts in front of it on threads.
+_REQUEST = re.compile(rb' (eventlet\.wsgi\.server|wsgi) .* "[A-Z]+ /v1/')
 
 # {log: what begins the lines in which a service shows a secret of its own}.
 KNOWN = {
@@ -28,6 +29,8 @@ KNOWN = {
     'heat.log': _REQUEST,
     'heat-api-cfn.log': _REQUEST,
     'senlin.log': _REQUEST,
+    # Its whole configuration, as it starts (4.7.1).
+    'gnocchi.log': re.compile(rb' gnocchi\.rest\.app: Application setup '),
     # Before it posts to a URL.
     'aodh.log': re.compile(rb' aodh\.notifier\.rest '),
 }

@@ -7,6 +7,7 @@ import functools
 import json
 import os
 import pathlib
+import tempfile
 import time
 import uuid
 
@@ -20,17 +21,37 @@ import yaml
 from sandbox import bootstrap
 from sandbox import clients
 from sandbox import cloud
+from sandbox import examples
+from sandbox import releases
 from sandbox.services import aodh
 from sandbox.services import zaqar
 
 TEMPLATES = pathlib.Path(__file__).with_name('templates')
 LIBRARY = cloud.REPO / 'templates'
+EXAMPLES = cloud.REPO / 'examples'
 # Nothing is measured, so no alarm fires.
 MANUAL = cloud.REPO / 'environments' / 'manual.yaml'
+DEMO = cloud.REPO / 'environments' / 'demo.yaml'
+WITHOUT_HOOK = cloud.REPO / 'environments' / 'without-hook.yaml'
 
 # What takes long and decides nothing that no other test decides.
 LONG = bool(os.environ.get('LONG'))
 long = pytest.mark.skipif(not LONG, reason='run with LONG=1')
+
+# What is about Senlin itself, which one line has. Of all else a test makes a
+# cluster there, and a group of Heat's in the others.
+WITH_SENLIN = releases.is_installed('senlin')
+needs_senlin = pytest.mark.skipif(
+    not WITH_SENLIN,
+    reason='OpenStack %s is without Senlin' % releases.current())
+# What is known of clusters, and is seen of groups each time.
+long_with_senlin = pytest.mark.skipif(
+    WITH_SENLIN and not LONG, reason='run with LONG=1')
+needs_none = pytest.mark.skipif(
+    WITH_SENLIN, reason='about a release line without Senlin')
+
+DOOR = LIBRARY / ('lifecycle_cluster.yaml' if WITH_SENLIN
+                  else 'lifecycle_group.yaml')
 
 # Seconds until a test gives up waiting: no measure, only an end.
 PATIENCE = 300
@@ -88,7 +109,7 @@ class Tenant:
             stack_name='test-' + uuid.uuid4().hex[:8], template=body,
             files={**files, **env_files}, environment=environment,
             parameters=parameters, timeout_mins=timeout_mins)['stack']
-        stack = Stack(self, created['id'])
+        stack = _Stack(self, created['id'])
         self._stacks.append(stack)
         if wait:
             stack.wait('CREATE_COMPLETE')
@@ -100,28 +121,42 @@ class Tenant:
             stack_name='test-' + uuid.uuid4().hex[:8],
             adopt_stack_data=json.dumps(document),
             timeout_mins=10, disable_rollback=False)['stack']
-        stack = Stack(self, adopted['id'])
+        stack = _Stack(self, adopted['id'])
         self._stacks.append(stack)
         stack.wait('ADOPT_COMPLETE')
         return stack
 
+    def create_example(self, name, with_hook=True, environments=(),
+                       **options):
+        """An example made of what this line has.
+
+        :param with_hook: False to see what the hook is for.
+        """
+        if not with_hook:
+            environments = [*environments, WITHOUT_HOOK]
+        with tempfile.TemporaryDirectory() as folder:
+            return self.create_stack(
+                examples.write(name, pathlib.Path(folder), WITH_SENLIN,
+                               with_hook),
+                environments=environments, **options)
+
     def create_silent(self, size=1, drain_timeout=60, wait=True, **options):
-        """A cluster whose servers have no agent."""
+        """A group whose servers have no agent."""
         return self.create_stack(
-            TEMPLATES / 'silent_cluster.yaml', wait=wait, size=size,
-            drain_timeout=drain_timeout, **options)
+            TEMPLATES / ('silent_cluster.yaml' if WITH_SENLIN
+                         else 'listening_group.yaml'),
+            wait=wait, size=size, drain_timeout=drain_timeout, **options)
 
     def create_library(self, size, user_data, **parameters):
-        """A cluster of the library with an application of the test's."""
+        """A group of the library with an application of the test's."""
         return self.create_stack(
-            LIBRARY / 'lifecycle_cluster.yaml',
-            image=bootstrap.IMAGE, flavor=bootstrap.FLAVOR,
+            DOOR, image=bootstrap.IMAGE, flavor=bootstrap.FLAVOR,
             network=bootstrap.NETWORK, min_size=0, max_size=5,
             desired_capacity=size, drain_timeout=PATIENCE,
             user_data=user_data, environments=[MANUAL], **parameters)
 
     def create_gated(self, size, **parameters):
-        """A cluster of the library whose handlers wait for `release`."""
+        """A group of the library whose handlers wait for `release`."""
         return self.create_library(
             size, (TEMPLATES / 'gate.sh').read_text(), **parameters)
 
@@ -138,13 +173,10 @@ class Tenant:
         """Return {ID: status} of all servers of the project."""
         return {s.id: s.status for s in self.connection.compute.servers()}
 
-    def addresses(self, cluster_id):
-        """Return {server: address} of the servers in a cluster."""
-        compute = self.connection.compute
-        return {node.physical_id: compute.get_server(
-                    node.physical_id).addresses[bootstrap.NETWORK][0]['addr']
-                for node in self.connection.clustering.nodes(
-                    cluster_id=cluster_id)}
+    def address(self, server):
+        """Where a server listens."""
+        return self.connection.compute.get_server(
+            server).addresses[bootstrap.NETWORK][0]['addr']
 
     def guest(self, server):
         """Folder of the guest of a server, from the outside."""
@@ -182,8 +214,18 @@ class Tenant:
 
     def policies(self, hook=None):
         """Senlin's policies of a hook, or all of the project."""
+        if not WITH_SENLIN:
+            return []
         query = {'name': hook} if hook else {}
         return list(self.connection.clustering.policies(**query))
+
+    def left_in_senlin(self):
+        """All that is not a cluster."""
+        if not WITH_SENLIN:
+            return []
+        clustering = self.connection.clustering
+        return [*clustering.policies(), *clustering.profiles(),
+                *clustering.receivers()]
 
     def create_queue(self):
         """A queue of the tenant's own; the test deletes it."""
@@ -231,16 +273,12 @@ class Tenant:
 
 
 class Stack:
-    """A stack with a cluster and a hook in it."""
+    """A stack with a hook in it, and what the hook guards."""
 
     def __init__(self, project, stack_id):
         self.project = project
         self.id = stack_id
         self._begun = collections.Counter()
-
-    @property
-    def _senlin(self):
-        return self.project.connection.clustering
 
     def _show(self):
         # The outputs are asked of Senlin and Zaqar each time.
@@ -391,14 +429,27 @@ class Stack:
             timeout=PATIENCE,
             headers={'Content-Type': 'application/json'})
 
-    # The cluster
+    # The group
+
+    def resources(self, *types):
+        """All resources of types, in whichever nested stack they are."""
+        return [resource for resource in
+                self.project.heat.resources.list(self.id, nested_depth=5)
+                if resource.resource_type in types]
 
     def ids(self, *types):
         """Return {name: physical ID} of types, in whichever nested stack."""
         return {resource.resource_name: resource.physical_resource_id
-                for resource in
-                self.project.heat.resources.list(self.id, nested_depth=3)
-                if resource.resource_type in types}
+                for resource in self.resources(*types)}
+
+    def place_of(self, name):
+        """Return the (nested) stack that has a resource, and its name."""
+        [found] = [resource for resource in
+                   self.project.heat.resources.list(self.id, nested_depth=5)
+                   if resource.resource_name == name]
+        [href] = [link['href'] for link in found.links
+                  if link['rel'] == 'stack']
+        return href.rpartition('/')[2], name
 
     def alarms(self):
         """Return {name in the template: alarm of Aodh}."""
@@ -407,6 +458,45 @@ class Stack:
                        'OS::Aodh::PrometheusAlarm')
         alarms = {alarm['alarm_id']: alarm for alarm in self.project.alarms()}
         return {name: alarms[id] for name, id in ids.items() if id in alarms}
+
+    def addresses(self):
+        """Return {server: address} of the members."""
+        return {server: self.project.address(server)
+                for server in self.members()}
+
+    def let_go(self, server):
+        """Answer for a guest without an agent, and see its server go."""
+        token = self.pending()[server]
+        assert self.signal({'lifecycle_action_token': token}).ok
+        wait_for('the deletion',
+                 lambda: server not in self.project.servers())
+
+    def is_cleared(self):
+        """Whether the stack is gone; what a test left waiting may go."""
+        self.end_drains()
+        if self.is_gone():
+            return True
+        if self.status() == 'DELETE_FAILED':
+            self.start_delete()
+        return False
+
+    def end_drains(self):
+        """Answer for every guest, whether it has an agent or not."""
+        for server in self.project.servers():
+            self.project.release(server)
+        try:
+            for token in self.pending().values():
+                self.signal({'lifecycle_action_token': token})
+        except heat_exceptions.HTTPNotFound:
+            pass
+
+
+class ClusterStack(Stack):
+    """A stack with a cluster of Senlin's."""
+
+    @property
+    def _senlin(self):
+        return self.project.connection.clustering
 
     @functools.cached_property
     def cluster_id(self):
@@ -426,19 +516,18 @@ class Stack:
         """IDs of the servers in the cluster."""
         return set(self.nodes())
 
+    def ids_of_others(self):
+        """IDs of what is about its servers, and no token."""
+        [action, *_] = self._senlin.actions(target_id=self.cluster_id)
+        return [*(node.id for node in self.nodes().values()),
+                self.cluster_id, action.id]
+
     def scale_in(self, count=1):
         """Ask for a scale-in and return the ID of Senlin's action."""
         # While the action before is still letting go, there is none.
         return wait_for('Senlin to take the scale-in', lambda: (
             self._senlin.scale_in_cluster(
                 self.cluster_id, count=count).get('action')))
-
-    def let_go(self, server):
-        """Answer for a guest without an agent, and see its server go."""
-        token = self.pending()[server]
-        assert self.signal({'lifecycle_action_token': token}).ok
-        wait_for('the deletion',
-                 lambda: server not in self.project.servers())
 
     def scale_out(self, count=1):
         """Ask for a scale-out and return the ID of Senlin's action."""
@@ -476,21 +565,60 @@ class Stack:
                 for policy in self._senlin.policies(
                     name=self.resource('hook').physical_resource_id)}
 
-    def is_cleared(self):
-        """Whether the stack is gone; what a test left waiting may go."""
-        self.end_drains()
-        if self.is_gone():
-            return True
-        if self.status() == 'DELETE_FAILED':
-            self.start_delete()
-        return False
+    def is_at_rest(self):
+        """Whether nobody makes or removes members."""
+        return self.cluster().status == 'ACTIVE'
 
-    def end_drains(self):
-        """Answer for every guest, whether it has an agent or not."""
-        for server in self.project.servers():
-            self.project.release(server)
-        try:
-            for token in self.pending().values():
-                self.signal({'lifecycle_action_token': token})
-        except heat_exceptions.HTTPNotFound:
-            pass
+    def capacity(self):
+        """How many members there are to be."""
+        return self.cluster().desired_capacity
+
+
+class GroupStack(Stack):
+    """A stack with an OS::Hooks::AutoScalingGroup."""
+
+    def members(self):
+        """IDs of the servers in the group."""
+        # One that is being made has no ID at first.
+        return {server.physical_resource_id
+                for server in self.resources('OS::Nova::Server')
+                if server.physical_resource_id}
+
+    def ids_of_others(self):
+        """IDs of what is about its servers, and no token."""
+        return [resource.physical_resource_id for resource in
+                self.resources('OS::Hooks::DrainWaitCondition',
+                               'OS::Hooks::AutoScalingGroup')]
+
+    def scale_in(self, count=1):
+        """Ask for a scale-in."""
+        self._scale('scale_in_url', count)
+
+    def scale_out(self, count=1):
+        """Ask for a scale-out."""
+        self._scale('scale_out_url', count)
+
+    def is_at_rest(self):
+        """Whether nobody makes or removes members."""
+        return not self.project.heat.resources.metadata(*self._group).get(
+            'scaling_in_progress')
+
+    def capacity(self):
+        """How many members there are to be."""
+        return self.project.heat.resources.get(
+            *self._group, with_attr=['current_size']).attributes[
+                'current_size']
+
+    @functools.cached_property
+    def _group(self):
+        """The stack that has the group, and the name that it has there."""
+        return self.place_of('group')
+
+    def _scale(self, url, count):
+        for _i in range(count):
+            # It waits for a step that goes on, but not for ever.
+            wait_for('the group to be at rest', self.is_at_rest)
+            requests.post(self.output(url), timeout=60).raise_for_status()
+
+
+_Stack = ClusterStack if WITH_SENLIN else GroupStack

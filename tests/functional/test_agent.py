@@ -8,6 +8,8 @@ import pytest
 
 from tests.functional import tenant
 
+pytestmark = tenant.long_with_senlin
+
 OLD_MESSAGES = 10000
 
 

@@ -17,6 +17,8 @@ from sandbox import bootstrap
 from tests import bad_parameters
 from tests.functional import tenant
 
+pytestmark = tenant.needs_senlin
+
 # Heat has one engine here, which answers one after the other.
 THREADS = 4
 

@@ -13,11 +13,9 @@ import urllib.parse
 
 import pytest
 
-from sandbox import cloud
 from tests.functional import tenant
 
-BATCH = cloud.REPO / 'examples' / 'batch.yaml'
-ENVIRONMENTS = cloud.REPO / 'environments'
+pytestmark = tenant.long
 
 # Seconds of a job: longer than Senlin takes to delete a server that does not
 # wait.
@@ -81,13 +79,12 @@ def start(project):
     """Start workers; give their jobs and their stack once all have a job."""
     opened = []
 
-    def start(size, *environments):
+    def start(size, with_hook):
         jobs = Jobs()
         opened.append(jobs)
-        return jobs, project.create_stack(
-            BATCH, wait=False, jobs_url=jobs.url, job_timeout=120,
-            environments=[ENVIRONMENTS / 'demo.yaml', tenant.MANUAL,
-                          *environments],
+        return jobs, project.create_example(
+            'batch', with_hook, [tenant.DEMO, tenant.MANUAL], wait=False,
+            jobs_url=jobs.url, job_timeout=120,
             defaults={'desired_capacity': size})
     yield start
     for jobs in opened:
@@ -96,8 +93,8 @@ def start(project):
 
 def test_every_job_that_is_taken_is_finished(project, start):
     """A job that is cut is work that somebody does again, or a lost result."""
-    jobs, stack = start(2)
-    careless, unhooked = start(1, ENVIRONMENTS / 'without-hook.yaml')
+    jobs, stack = start(2, with_hook=True)
+    careless, unhooked = start(1, with_hook=False)
     stack.wait('CREATE_COMPLETE')
     tenant.wait_for('two jobs', lambda: len(jobs.at_work()) == 2)
     names = {server: project.guest_name(server) for server in stack.members()}

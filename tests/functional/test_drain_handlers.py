@@ -16,6 +16,8 @@ from tests.agent import test_install
 from tests.functional import tenant
 from tests.functional import test_real_servers as real
 
+pytestmark = tenant.long_with_senlin
+
 # Where Debian has its daemons.
 PATH = 'export PATH=$PATH:/usr/sbin\n'
 

@@ -9,6 +9,8 @@ import pytest
 
 from tests.functional import tenant
 
+pytestmark = tenant.needs_senlin
+
 
 @pytest.fixture(scope='module')
 def engines(local):

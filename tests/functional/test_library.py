@@ -9,8 +9,6 @@ from sandbox import bootstrap
 from sandbox import cloud
 from tests.functional import tenant
 
-DOOR = tenant.LIBRARY / 'lifecycle_cluster.yaml'
-EXAMPLES = cloud.REPO / 'examples'
 ENVIRONMENTS = sorted((cloud.REPO / 'environments').glob('*.yaml'))
 
 SERVER = {'image': bootstrap.IMAGE, 'flavor': bootstrap.FLAVOR,
@@ -25,7 +23,7 @@ def stacks(project):
                     metric_resource_id='none', metric_scale_in_threshold=1,
                     metric_scale_out_threshold=2, query='up')
     started = {path.stem: project.create_stack(
-        DOOR, wait=False, environments=(
+        tenant.DOOR, wait=False, environments=(
             [path] if maps_the_alarms(path) else [tenant.MANUAL, path]),
         defaults=defaults, **SERVER, max_size=2, scale_in_threshold=10,
         scale_out_threshold=40) for path in ENVIRONMENTS}
@@ -39,11 +37,12 @@ def maps_the_alarms(path):
         'resource_registry', {})
 
 
+@tenant.long_with_senlin
 def test_every_environment_starts_updates_and_is_deleted(project, stacks):
     """A value that can be set once only means a new stack, hence a drain."""
     before = {name: stack.alarms() for name, stack in stacks.items()}
     names = [stack.name for stack in stacks.values()]
-    # The policies of a hook have its name, where there is a hook.
+    # Queue and policies of a hook have its name, where there is a hook.
     names += filter(None, [stack.resource('hook').physical_resource_id
                            for stack in stacks.values()])
 
@@ -56,8 +55,9 @@ def test_every_environment_starts_updates_and_is_deleted(project, stacks):
         assert 'UPDATE_COMPLETE' == stack.status(), stack.why()
 
     for name, stack in stacks.items():
-        assert 3 == stack.cluster().max_size
-        assert 200 + 3600 == stack.cluster().timeout
+        if tenant.WITH_SENLIN:
+            assert 3 == stack.cluster().max_size
+            assert 200 + 3600 == stack.cluster().timeout
         after = stack.alarms()
         # The same alarms, with the new thresholds.
         assert before[name].keys() == after.keys()
@@ -71,17 +71,16 @@ def test_every_environment_starts_updates_and_is_deleted(project, stacks):
     left = {alarm['alarm_id'] for alarm in project.alarms()}
     assert not left & {alarm['alarm_id'] for alarms in before.values()
                        for alarm in alarms.values()}
-    clustering = project.connection.clustering
-    assert [] == [thing.name for thing in (
-        *clustering.policies(), *clustering.profiles(),
-        *clustering.receivers()) if thing.name.startswith(tuple(names))]
+    assert not project.queues() & set(names)
+    assert [] == [thing.name for thing in project.left_in_senlin()
+                  if thing.name.startswith(tuple(names))]
 
 
+@tenant.long_with_senlin
 def test_minimal_example_drains_when_nobody_is_connected(project):
     """The first thing that a new user starts has to work as it is."""
-    stack = project.create_stack(
-        EXAMPLES / 'minimal.yaml', environments=[tenant.MANUAL],
-        **SERVER, max_size=1)
+    stack = project.create_example(
+        'minimal', environments=[tenant.MANUAL], **SERVER, max_size=1)
     [server] = stack.members()
 
     stack.start_delete()
@@ -90,10 +89,11 @@ def test_minimal_example_drains_when_nobody_is_connected(project):
     assert server not in project.servers()
 
 
+@tenant.needs_senlin
 def test_full_example_serves_and_drains(project):
     """What uses every part at once shows where two do not fit together."""
     stack = project.create_stack(
-        EXAMPLES / 'full.yaml', environments=[tenant.MANUAL],
+        tenant.EXAMPLES / 'full.yaml', environments=[tenant.MANUAL],
         # Neutron refuses a loopback range with DHCP.
         defaults={'dhcp': False}, cidr='127.99.0.0/24', max_size=2,
         image=bootstrap.IMAGE, flavor=bootstrap.FLAVOR,
@@ -127,13 +127,15 @@ def test_nothing_scales_out_what_is_being_deleted(project):
     tenant.wait_for('the drain', lambda: project.is_draining(server))
     answer = requests.post(url, timeout=tenant.PATIENCE)
 
-    assert 404 == answer.status_code
+    # Heat 27 says 500 of a URL whose key has gone.
+    assert not answer.ok
     assert {} == stack.alarms()
     assert [server] == list(project.servers())
     project.release(server)
     tenant.wait_for('the stack to be gone', stack.is_gone)
 
 
+@tenant.needs_senlin
 def test_update_in_the_middle_of_a_drain(project):
     """An update must neither end the drain nor wait for ever behind it."""
     stack = project.create_gated(size=2)

@@ -15,6 +15,8 @@ from sandbox import bootstrap
 from tests.functional import tenant
 from tests.functional import test_real_servers as real_servers
 
+pytestmark = tenant.needs_senlin
+
 State = real_servers.State
 
 # As the example has it.
@@ -84,7 +86,6 @@ class Balanced:
             subnet=subnet.id)
         self.url = self.stack.output('url')
         self.address = self.url.split('/')[2]
-        self._cluster = self.stack.output('cluster_id')
         self._pool = self.stack.output('pool_id')
 
     def answers(self):
@@ -108,7 +109,7 @@ class Balanced:
             list(self.members().values()) == ['ONLINE'] * number))
 
     def addresses(self):
-        return self._project.addresses(self._cluster)
+        return self.stack.addresses()
 
     def publish(self, content):
         """Put a file to download on every server."""

@@ -16,6 +16,8 @@ from tests.functional import ceilometer
 from tests.functional import metrics
 from tests.functional import tenant
 
+pytestmark = tenant.long_with_senlin
+
 
 class Sessions:
     """The metric of the application, on the resource of the stack's ID."""
@@ -74,6 +76,7 @@ def test_metric_of_the_application(stacks, sessions):
     metrics.scale_out(stack, lambda: sessions.measure(50))
 
 
+@tenant.long
 def test_cpu_of_the_servers_of_this_cluster(stacks, measuring):
     """Another cluster's load would keep this one's idle servers, or add some.
 
@@ -92,6 +95,7 @@ def test_cpu_of_the_servers_of_this_cluster(stacks, measuring):
     metrics.scale_out(stack, lambda: measure(95, 1))
 
 
+@tenant.long
 def test_composite_waits_for_both_to_be_low(stacks, sessions, measuring):
     """Quiet sessions would be drained away because they cost no CPU.
 
@@ -116,7 +120,7 @@ def test_composite_waits_for_both_to_be_low(stacks, sessions, measuring):
             seen.add(now['scale_in_alarm']['evaluate_timestamp'])
         return len(seen) > 2
     tenant.wait_for('a decision against scaling in', decided)
-    assert 2 == len(stack.members()) == stack.cluster().desired_capacity
+    assert 2 == len(stack.members()) == stack.capacity()
 
     metrics.scale_in(stack, lambda: measure(5, 3))
     # The CPU stays low.

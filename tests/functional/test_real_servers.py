@@ -18,12 +18,10 @@ import threading
 
 import pytest
 
-from sandbox import cloud
 from tests.agent import test_sessions
 from tests.functional import tenant
 
-EXAMPLES = cloud.REPO / 'examples'
-ENVIRONMENTS = cloud.REPO / 'environments'
+EXAMPLES = tenant.EXAMPLES
 
 # As the examples have it.
 NGINX_PORT = 8080
@@ -158,19 +156,15 @@ class Scene:
 
     def __init__(self, project, example, with_hook, **parameters):
         self._project = project
-        environments = [ENVIRONMENTS / 'demo.yaml', tenant.MANUAL]
-        if not with_hook:
-            environments.append(ENVIRONMENTS / 'without-hook.yaml')
-        self._stack = project.create_stack(
-            EXAMPLES / (example + '.yaml'), wait=False,
-            environments=environments, **parameters)
+        self._stack = project.create_example(
+            example, with_hook, [tenant.DEMO, tenant.MANUAL], wait=False,
+            **parameters)
 
     def wait(self, port):
         """Wait until every server of the stack serves."""
         self._port = port
         self._stack.wait('CREATE_COMPLETE')
-        self._cluster = self._stack.output('cluster_id')
-        self.addresses = self._project.addresses(self._cluster)
+        self.addresses = self._stack.addresses()
         for address in self.addresses.values():
             tenant.wait_for('%s to serve' % address,
                             lambda: not refuses(address, port))
@@ -183,8 +177,7 @@ class Scene:
                 len(self.load.open(address)) == CLIENTS))
 
     def scale_in(self):
-        self._project.connection.clustering.scale_in_cluster(
-            self._cluster, count=1)
+        self._stack.scale_in()
 
     def wait_for_drain(self):
         """Return the server that takes no connection any more."""
@@ -246,7 +239,7 @@ def scale_in(project, hooked, unhooked, visit):
     return at_the_drain, at_the_deletion
 
 
-@tenant.long
+@tenant.long_with_senlin
 def test_nginx_finishes_every_download(project):
     """A scale-in would truncate the files that people are downloading."""
     needs('nginx')

@@ -54,10 +54,8 @@ def nothing_new(project):
     ({}, 'neither "cluster" nor "server" is given; give one'),
     ({'cluster': 'one', 'server': 'two'},
      'both "cluster" and "server" are given; give one'),
-    ({'server': 'two'},
-     '"server" is not supported yet; guard a Senlin cluster with "cluster"'),
 ])
-def test_condition_needs_a_cluster_and_nothing_else(project, given, said):
+def test_condition_needs_one_thing_to_guard(project, given, said):
     """A condition that guards nothing would look healthy."""
     assert 'guard: %s.' % said in refusal(project, template(
         guard=condition(hook='any', **given)))
@@ -86,6 +84,7 @@ def test_hook_longer_than_the_stack(project):
     assert '"--timeout" (in minutes)' in reason
 
 
+@tenant.needs_senlin
 def test_hook_longer_than_its_cluster(project, nothing_new):
     """Senlin would end every drain with the server alive."""
     body = tenant.read(tenant.TEMPLATES / 'silent_cluster.yaml')
@@ -98,6 +97,7 @@ def test_hook_longer_than_its_cluster(project, nothing_new):
     assert 'give the cluster a longer one' in reason
 
 
+@tenant.needs_senlin
 def test_heat_without_senlin_types(project, nothing_new):
     """A stack without a cluster would look healthy."""
     reason = refusal(
@@ -109,6 +109,7 @@ def test_heat_without_senlin_types(project, nothing_new):
     assert 'guard clusters with Heat 22 or older.' in reason
 
 
+@tenant.needs_senlin
 def test_hook_that_is_none(project, empty, nothing_new):
     """A cluster without a hook would look guarded."""
     # A policy that deletes, but tells nobody.
@@ -126,6 +127,28 @@ def test_hook_that_is_none(project, empty, nothing_new):
         project.connection.clustering.delete_policy(plain)
 
 
+def test_server_with_a_hook_that_is_none(project, nothing_new):
+    """A server without a hook would look guarded."""
+    reason = refusal(project, template(
+        guard=condition(hook='nonsense', server='two')))
+
+    assert ('guard: "hook" is not an OS::Hooks::LifecycleHook of this '
+            'project' in reason)
+    assert '"nonsense"; give the hook by get_resource' in reason
+
+
+@tenant.needs_none
+def test_cluster_without_senlin(project, nothing_new):
+    """A cluster that is none would look guarded."""
+    reason = refusal(project, template(
+        hook=hook(timeout=60),
+        guard=condition(hook={'get_resource': 'hook'}, cluster='web')))
+
+    assert 'guard: Heat has no clusters of Senlin' in reason
+    assert 'use an OS::Hooks::AutoScalingGroup instead' in reason
+
+
+@tenant.needs_senlin
 def test_cluster_that_has_a_deletion_policy(project, empty, nothing_new):
     """Senlin takes one, and it would not be the hook."""
     [policy] = project.policies(empty.resource('hook').physical_resource_id)

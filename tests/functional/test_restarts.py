@@ -56,6 +56,7 @@ def test_stack_delete_is_finished_by_a_second_one(local, project):
     assert server not in project.servers()
 
 
+@tenant.needs_senlin
 def test_create_update_and_delete_are_repeated_after_a_dead_heat(
         local, project):
     """A stack that can neither be finished nor deleted."""
@@ -106,6 +107,7 @@ def test_create_update_and_delete_are_repeated_after_a_dead_heat(
     assert not project.queue_exists(hook)
 
 
+@tenant.needs_senlin
 def test_dead_senlin_cuts_no_session(local, project, engine_log):
     """What Senlin leaves behind would delete a server, or keep the stack."""
     stack = project.create_silent(size=1, drain_timeout=tenant.PATIENCE)
@@ -127,6 +129,7 @@ def test_dead_senlin_cuts_no_session(local, project, engine_log):
     assert server not in project.servers()
 
 
+@tenant.needs_senlin
 def test_drain_that_ends_while_senlin_is_dead(local, project):
     """The server would wait for its whole timeout, and nobody know why."""
     stack, action, victim, other = drain_one_of_two(project)

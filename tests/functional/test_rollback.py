@@ -6,6 +6,8 @@ import pytest
 
 from tests.functional import tenant
 
+pytestmark = tenant.needs_senlin
+
 
 def rollback(stack, token, reason='busy'):
     stack.signal({'lifecycle_action_token': token,

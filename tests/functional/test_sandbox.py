@@ -3,6 +3,7 @@
 """The local cloud keeps its word: guests, addresses, restarts."""
 
 import base64
+from concurrent import futures
 import os
 import pathlib
 
@@ -10,8 +11,12 @@ import pytest
 import requests
 
 from sandbox import bootstrap
+from sandbox import clients
+from sandbox.services import keystone
 from sandbox.services import senlin
 from tests.functional import tenant
+
+pytestmark = tenant.long_with_senlin
 
 
 @pytest.fixture
@@ -125,6 +130,22 @@ def test_every_service_answers(local):
         row['state'] for row in local.status()]
 
 
+def test_keystone_keeps_its_users_apart(local):
+    """Whoever asks at the same time would act in the name of another."""
+    sessions = [clients.connect(local.cloud, name).session
+                for name in ('sandbox', 'sandbox-other')]
+    own = [session.get_project_id() for session in sessions]
+
+    def is_own(number):
+        answer = sessions[number % 2].get(
+            local.cloud.url(keystone.PORT, '/v3/auth/projects'))
+        return own[number % 2] in {
+            project['id'] for project in answer.json()['projects']}
+    with futures.ThreadPoolExecutor(8) as pool:
+        assert all(pool.map(is_own, range(200)))
+
+
+@tenant.needs_senlin
 def test_senlin_keeps_no_connection_open(local):
     """Heat leaves its own open, and nobody gets in after a thousand."""
     answer = requests.get(local.cloud.url(senlin.PORT),

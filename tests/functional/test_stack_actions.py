@@ -7,7 +7,7 @@ import pytest
 
 from tests.functional import tenant
 
-pytestmark = tenant.long
+pytestmark = [tenant.long, tenant.needs_senlin]
 
 
 @pytest.fixture(scope='module')

@@ -12,6 +12,8 @@ import requests
 
 from tests.functional import tenant
 
+pytestmark = tenant.needs_senlin
+
 
 @pytest.fixture(scope='module')
 def stacks(project):

@@ -133,9 +133,12 @@ def test_installed_template_is_the_one_of_the_library(path, tmp_path):
     relative = path.relative_to(base.REPO / 'templates')
     data = substituted(library.load(path), path)
     for resource in data['resources'].values():
-        if resource['type'].endswith('.yaml'):
-            words = pathlib.PurePath(resource['type']).stem.split('_')
-            resource['type'] = 'Hooks::' + ''.join(map(str.title, words))
+        # Of the members of a group, if there are any.
+        members = resource.get('properties', {}).get('resource')
+        for nested in filter(None, (resource, members)):
+            if nested['type'].endswith('.yaml'):
+                words = pathlib.PurePath(nested['type']).stem.split('_')
+                nested['type'] = 'Hooks::' + ''.join(map(str.title, words))
 
     assert data == yaml.safe_load(wanted.files[str(relative)])
 

@@ -45,7 +45,7 @@ def _text(part):
 def _doors(stack):
     """An example, or a stack below it, with the parts of the front door."""
     return [door for door in (stack, *library.nested_stacks(stack))
-            if 'drained' in door and 'server_user_data' in door]
+            if 'hook' in door and 'server_user_data' in door]
 
 
 def _cluster(stack):
@@ -176,6 +176,7 @@ def test_cluster_outlasts_a_drain(heat):
     assert 5400 + 3600 == _cluster(stack)['cluster'].properties['timeout']
 
 
+@base.needs_senlin
 def test_receivers_scale_the_cluster_in_both_directions(heat):
     """A receiver that did the opposite would drain a busy cluster."""
     stack = heat.stack(library.CLUSTER)

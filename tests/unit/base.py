@@ -7,9 +7,11 @@ import json
 import logging
 import pathlib
 import sys
+import unittest
 
 import fixtures
 from oslo_config import cfg
+from oslo_serialization import jsonutils  # noqa: F401, for tests
 from oslo_utils import fixture as time_fixture
 from oslo_utils import timeutils
 
@@ -26,8 +28,9 @@ cfg.CONF.set_override('environment_dir',
 
 from heat.common import exception  # noqa: E402
 from heat.common import template_format  # noqa: E402
+from heat.engine import clients  # noqa: E402, F401
 from heat.engine.clients.os.keystone import fake_keystoneclient  # noqa: E402
-from heat.engine.clients.os import senlin as senlin_plugin  # noqa: E402
+from heat.engine.clients.os import nova as nova_plugin  # noqa: E402
 from heat.engine.clients.os import zaqar as zaqar_plugin  # noqa: E402
 from heat.engine import constraints  # noqa: E402
 from heat.engine import environment  # noqa: E402
@@ -41,10 +44,22 @@ from heat.objects import resource as resource_objects  # noqa: E402
 from heat.tests import common  # noqa: E402
 from heat.tests import utils  # noqa: E402
 
+from sandbox import releases  # noqa: E402
 from tests.unit import fakes  # noqa: E402
+
+try:
+    from heat.engine.clients.os import senlin as senlin_plugin
+except ImportError:
+    from tests.unit import senlin_plugin
+    senlin_plugin.register()
+
+# For what Heat itself does with Senlin.
+needs_senlin = unittest.skipUnless(
+    releases.is_installed('senlin'), 'this Heat knows no Senlin')
 
 # What tests may catch, under names that say where it comes from.
 HeatError = exception.Error
+ResourceTypeUnavailable = exception.ResourceTypeUnavailable
 ResourceFailure = exception.ResourceFailure
 StackValidationFailed = exception.StackValidationFailed
 PollDelay = resource.PollDelay
@@ -112,7 +127,8 @@ class ServiceTestCase(PluginTestCase):
         self.clock = self.useFixture(time_fixture.TimeFixture(
             datetime.datetime(2024, 5, 1, 12, 0, 31)))
         self.time = fakes.Clock(self.clock)
-        for name in ('_claim', '_known', '_wait', 'lifecycle_hook'):
+        for name in ('_claim', '_drains', '_known', '_wait',
+                     'autoscaling_group', 'lifecycle_hook'):
             self.patchobject(self.plugin_module(name), 'time',
                              new=self.time)
         # What the services were asked to change, in that order.
@@ -120,11 +136,19 @@ class ServiceTestCase(PluginTestCase):
         self.senlin = self.useFixture(fakes.Senlin(self.journal))
         self.patchobject(senlin_plugin.SenlinClientPlugin, '_create',
                          side_effect=self.senlin.client)
+        self.patchobject(
+            senlin_plugin.SenlinClientPlugin, 'does_endpoint_exist',
+            new=lambda _plugin, service_type, service_name: (
+                self.senlin.in_catalogue))
         self.zaqar = fakes.Zaqar(self.journal)
         self.patchobject(zaqar_plugin.ZaqarClientPlugin, '_create',
                          side_effect=self.zaqar.client)
         self.patchobject(zaqar_plugin.ZaqarClientPlugin, 'url_for',
                          side_effect=self.zaqar.url_for)
+        self.nova = fakes.Nova()
+        self.patchobject(nova_plugin.NovaClientPlugin, 'get_server',
+                         new=lambda _plugin, server: (
+                             self.nova.get_server(server)))
         self.stub_keystoneclient(fake_client=_Keystone(self.journal))
         self.log = self.useFixture(
             fixtures.FakeLogger('heat.engine', level=logging.DEBUG))

@@ -14,7 +14,9 @@ from urllib import parse
 import uuid
 
 import fixtures
+from heat.common import exception as heat_exception
 from keystoneauth1 import access
+from keystoneauth1 import exceptions as ksa_exceptions
 from keystoneauth1 import fixture as ksa_fixture
 from keystoneauth1.identity import access as access_plugin
 from keystoneauth1 import session
@@ -679,6 +681,7 @@ class Zaqar:
     def __init__(self, journal):
         self.journal = journal
         self.existing = set()
+        self.messages = []
         # What it keeps even when the queue is deleted.
         self.subscribed = []
         self.endpoint = self.PUBLIC
@@ -690,8 +693,12 @@ class Zaqar:
         self.answer()
         return self
 
-    def url_for(self, service_type, interface):
+    def url_for(self, service_type, interface='public', endpoint_type=None):
+        # Heat itself asks for any endpoint, to see whether there is one.
         assert (service_type, interface) == ('messaging', 'public')
+        if self.endpoint is None:
+            raise ksa_exceptions.EndpointNotFound(
+                'public endpoint for messaging service not found')
         return self.endpoint
 
     def queue(self, name, auto_create=True, force_create=False):
@@ -774,12 +781,35 @@ class _Queue:
                 'expires': '+%d seconds, call %d' % (ttl_seconds, number),
                 'signature': 'queue-secret-%d' % number}
 
+    def post(self, message):
+        self._zaqar.answer()
+        self._zaqar.journal.append('post message')
+        self._zaqar.messages.append(dict(message, queue=self.name))
+        self._zaqar.journal.answered()
+
     def delete(self):
         self._zaqar.answer()
         if self.name not in self._zaqar.existing:
             raise zaqar_errors.ResourceNotFound()
         self._zaqar.journal.append('delete queue')
         self._zaqar.existing.remove(self.name)
+
+
+class Nova:
+    """The part of Heat's client plugin that our resources may use."""
+
+    def __init__(self):
+        # {server: status}
+        self.servers = {}
+        # Raised instead of an answer.
+        self.down = None
+
+    def get_server(self, server):
+        if self.down is not None:
+            raise self.down
+        if server not in self.servers:
+            raise heat_exception.EntityNotFound(entity='Server', name=server)
+        return mock.Mock(status=self.servers[server])
 
 
 class Clock:

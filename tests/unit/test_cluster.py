@@ -762,12 +762,24 @@ class DeleteTest(_ClusterTestCase):
         self.assertIn('cluster: Cluster %s is still busy'
                       % self.rsrc.resource_id, str(error))
 
+    @base.needs_senlin
     def test_senlin_was_taken_away(self):
         """The stack could not be deleted any more."""
         self.create()
         self.senlin.in_catalogue = False
 
         self.run_task(self.reload(self.rsrc).delete)
+
+    def test_heat_was_upgraded(self):
+        """A stack that was left behind could not be deleted any more."""
+        self.create_guarded()
+        self.patchobject(base.clients, 'has_client', return_value=False)
+
+        self.run_task(self.reload(self.rsrc).delete)
+
+        self.assertEqual([], self.journal)
+        self.assertIn(self.rsrc.resource_id, self.senlin.clusters)
+        self.assertIn('is left in Senlin', self.log.output)
 
 
 class AttributesTest(_ClusterTestCase):

@@ -342,13 +342,6 @@ class ValidateTest(base.ServiceTestCase):
                       self.refusal(cluster='c', server='s'))
         self.assertIn('neither "cluster" nor "server"', self.refusal())
 
-    def test_server_is_refused(self):
-        """The server would look guarded and not be."""
-        self.assertIn('not supported yet', self.refusal(server='s'))
-        # A value that comes from something that is not there yet is none.
-        for server in ('{get_attr: [other, value]}', 'null'):
-            self.assertIn('not supported yet', self.refusal(server=server))
-
     def test_cluster_of_the_same_stack_is_taken(self):
         """It has no ID yet, and every real template would be refused."""
         self.validate(cluster='{get_resource: other}')
@@ -965,6 +958,7 @@ class DeleteTest(_ConditionTestCase):
         runner.run_to_completion()
         self.assertEqual(['resize', 'policy_detach'], self.journal)
 
+    @base.needs_senlin
     def test_senlin_that_is_not_in_the_catalogue_is_told(self):
         """A slip in the catalogue would let a cluster go without a drain."""
         self.condition = self.reload(self.condition)
@@ -978,6 +972,15 @@ class DeleteTest(_ConditionTestCase):
         self.condition = self.reload(self.condition)
         self.delete()
         self.assertEqual([], self.senlin.bindings)
+
+    def test_heat_was_upgraded(self):
+        """A stack that was left behind could not be deleted any more."""
+        self.patchobject(base.clients, 'has_client', return_value=False)
+
+        self.run_task(self.reload(self.condition).delete)
+
+        self.assertEqual([], self.journal)
+        self.assertIn('is left in Senlin', self.log.output)
 
     def test_says_once_what_it_starts(self):
         """Each poll of a long drain would add a line to the log."""

@@ -183,6 +183,7 @@ class ProfileTest(base.ServiceTestCase):
         self.assertIn('profile: Profile %s is still the one of a cluster; '
                       % self.profile.resource_id, str(error))
 
+    @base.needs_senlin
     def test_senlin_was_taken_away(self):
         """The stack could not be deleted any more."""
         self.create()

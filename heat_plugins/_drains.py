@@ -1,0 +1,298 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""Drains that Heat waits for by itself, of servers that Senlin does not know.
+
+They are data of a LifecycleHook in Heat's database, one entry for each server.
+Whoever is about to delete the server, whoever hears its guest, and every
+engine of Heat's see the same there, before and after any of them has died.
+"""
+
+import collections
+import datetime
+import threading
+import time
+import uuid
+
+from heat.common import exception
+from heat.common.i18n import _
+from heat.db import api as db_api
+from heat.db import models
+from heat.engine import resource
+from heat.objects import resource as resource_objects
+from heat.objects import resource_data
+from oslo_serialization import jsonutils
+from oslo_utils import timeutils
+
+from . import _claim
+from . import _signals
+
+# Keys in the data of a hook: what it was made with, and, followed by the ID of
+# a server, a drain.
+SETTINGS = 'drain_settings'
+_DRAIN = 'drain-'
+
+# What a drain has in its text of which a group wants to know.
+_GROUP = '"group": {'
+
+# The status of a server whose operating system runs, or is about to again.
+_RUNNING = ('ACTIVE', 'REBOOT', 'HARD_REBOOT', 'PASSWORD', 'MIGRATING',
+            'RESIZE', 'VERIFY_RESIZE')
+
+_DELETED = (resource.Resource.DELETE, resource.Resource.COMPLETE)
+
+# Seconds for which a drain that is over is remembered: whoever deletes its
+# server again must not ask again, and a guest may repeat its answer.
+_REMEMBERED = 3600
+
+# Seconds for which all who wait with one hook share what one of them has read.
+_SHARED = 1
+
+# Seconds that a message has to live for Zaqar (18.0.0, min_message_ttl).
+_MIN_TTL = 60
+
+_read_lock = threading.Lock()
+# {ID of a hook's row: (when it was read, {server: Drain})}
+_read = {}
+
+_Drain = collections.namedtuple('_Drain', [
+    'server', 'token', 'since', 'deadline', 'heard', 'is_posted', 'result',
+    'reason', 'over', 'group'])
+
+
+class Drain(_Drain):
+    """A server that is asked to let go.
+
+    :param server: ID of the server.
+    :param token: with which its guest answers.
+    :param since: when it was begun, in seconds since the epoch, as are
+        `deadline`, `heard` (the last heartbeat) and `over` (when whoever
+        waited took note of the result, None before).
+    :param is_posted: whether its message is on the queue for certain.
+    :param result: one of `_signals.RESULTS`, None while nobody knows.
+    :param group: the group that wants to know of the result, {"stack": its
+        identity, "name": the resource, "member": name of the member}; None if
+        no group does.
+    """
+
+    __slots__ = ()
+
+    @property
+    def age(self):
+        """Seconds since it was begun."""
+        return now() - self.since
+
+    @property
+    def is_refused(self):
+        """Whether the server stayed, and whoever had asked knows it."""
+        return self.over is not None and self.result == _signals.ROLLBACK
+
+
+class Hook:
+    """The drains of one LifecycleHook.
+
+    :ivar context: of a request of the tenant's.
+    :ivar id: of the hook's row.
+    """
+
+    def __init__(self, context, row_id, stack_id, settings):
+        self.context = context
+        self.id = row_id
+        self._stack_id = stack_id
+        self.queue_name = settings['queue']
+        self.timeout = settings['timeout']
+        self._heartbeat_timeout = settings['heartbeat_timeout']
+        self._default_result = settings['default_result']
+        self.criteria = settings['criteria']
+
+    @classmethod
+    def find(cls, context, reference):
+        """Return the hook with a reference ID, None if there is none.
+
+        :param reference: what get_resource yields, in any stack of the
+            project.
+        """
+        rows = resource_objects.Resource.get_all_by_physical_resource_id(
+            context, reference)
+        return next(filter(None, (cls._of(context, row) for row in rows)),
+                    None)
+
+    @classmethod
+    def _of(cls, context, row):
+        if (row.action, row.status) == _DELETED:
+            return None
+        for item in row.data:
+            if item.key == SETTINGS:
+                return cls(context, row.id, row.stack_id,
+                           jsonutils.loads(item.value))
+        return None
+
+    @property
+    def suits_senlin(self):
+        """Whether it asks for nothing that Senlin does not know."""
+        return (not self._heartbeat_timeout and
+                self._default_result == _signals.CONTINUE)
+
+    def drains(self):
+        """Return {server: Drain}, which may be a second old."""
+        with _read_lock:
+            at, found = _read.get(self.id, (None, None))
+            if at is None or not 0 <= time.monotonic() - at < _SHARED:
+                found = self.read()
+                _read[self.id] = time.monotonic(), found
+        return found
+
+    def read(self):
+        """Return {server: Drain}, as they are now."""
+        try:
+            data = resource_data.ResourceData.get_all(self)
+        except exception.NotFound:
+            # The hook has gone.
+            return {}
+        return {key[len(_DRAIN):]: _load(value) for key, value in data.items()
+                if key.startswith(_DRAIN)}
+
+    def pending(self):
+        """Return what waits, as the hook's attribute of that name shows it."""
+        return [{'lifecycle_action_token': drain.token, 'node_id': None,
+                 'server': drain.server, 'since': _iso(drain.since)}
+                for drain in self.read().values()
+                if drain.result is None]
+
+    @classmethod
+    def of_groups(cls, context):
+        """Return the hooks of which groups want to know, of all projects."""
+        with db_api.context_manager.reader.using(context):
+            data = models.ResourceData
+            ids = [row_id for row_id, in context.session.query(
+                data.resource_id).filter(
+                    data.key.like(_DRAIN + '%'),
+                    data.value.like('%' + _GROUP + '%')).distinct()]
+        rows = (resource_objects.Resource.get_obj(context, row_id)
+                for row_id in ids)
+        return [hook for hook in (cls._of(context, row) for row in rows)
+                if hook]
+
+    def begin(self, server, group=None):
+        """Return the drain of a server, begun now unless it has been."""
+        with self._claim(server):
+            drain = self._get(server)
+            if drain is None or drain.is_refused:
+                self._forget_old_ones()
+                begun = now()
+                drain = Drain(server, str(uuid.uuid4()), begun,
+                              begun + self.timeout, begun, False, None, None,
+                              None, group)
+                self._set(drain)
+        return drain
+
+    def post(self, zaqar, drain):
+        """Put the message of a drain on the queue, if nobody has.
+
+        Should an engine die before that is noted, there are two messages; an
+        agent takes a token once.
+
+        :param zaqar: Heat's client of the tenant.
+        """
+        with self._claim(drain.server):
+            drain = self._get(drain.server)
+            if drain is None or drain.is_posted:
+                return
+            zaqar.queue(self.queue_name, auto_create=False).post({
+                'ttl': max(self.timeout, _MIN_TTL),
+                # As Senlin writes it, which has IDs of its own for members
+                # (senlin/engine/actions/base.py, 16.0.0).
+                'body': {'lifecycle_action_token': drain.token,
+                         'node_id': drain.server,
+                         'resource_id': drain.server,
+                         'lifecycle_transition_type': 'termination'}})
+            self._set(drain._replace(is_posted=True))
+
+    def answer(self, token, result, reason):
+        """Note what a guest has answered.
+
+        :returns: the drain before that, None if no drain has this token.
+        """
+        for server, drain in self.read().items():
+            if drain.token == token:
+                break
+        else:
+            return None
+        with self._claim(server):
+            drain = self._get(server)
+            if drain.token != token:
+                return None
+            if drain.result is None:
+                self._set(drain._replace(
+                    **({'heard': now()} if result == _signals.HEARTBEAT
+                       else {'result': result, 'reason': reason})))
+        return drain
+
+    def outcome(self, drain):
+        """Return (result, reason) of a drain, None while it may go on."""
+        if drain.result is not None:
+            return drain.result, drain.reason
+        if now() >= drain.deadline:
+            return self._default_result, (
+                _('no answer within %d seconds') % self.timeout)
+        if (self._heartbeat_timeout and
+                now() >= drain.heard + self._heartbeat_timeout):
+            return _signals.CONTINUE, (
+                _('no heartbeat for %d seconds') % self._heartbeat_timeout)
+        return None
+
+    def finish(self, drain, result, reason):
+        """Note that whoever waited for a drain goes by its outcome."""
+        self._change(drain.server, result=result, reason=reason, over=now())
+
+    def leave(self, drain):
+        """Let a group know nothing more of a drain."""
+        self._change(drain.server, group=None)
+
+    def _change(self, server, **values):
+        with self._claim(server):
+            drain = self._get(server)
+            if drain is not None:
+                self._set(drain._replace(**values))
+
+    def _claim(self, server):
+        return _claim.claim(self.context, self._stack_id, server)
+
+    def _get(self, server):
+        return self.read().get(server)
+
+    def _set(self, drain):
+        resource_data.ResourceData.set(
+            self, _DRAIN + drain.server, jsonutils.dumps(drain._asdict()))
+        with _read_lock:
+            _read.pop(self.id, None)
+
+    def _forget_old_ones(self):
+        for server, drain in self.read().items():
+            if drain.over is not None and (
+                    now() > drain.over + _REMEMBERED):
+                resource_data.ResourceData.delete(self, _DRAIN + server)
+
+
+def is_running(nova, server):
+    """Whether somebody in a server could hear of its end.
+
+    :param nova: Heat's plugin for Nova's client.
+    """
+    try:
+        return nova.get_status(nova.get_server(server)) in _RUNNING
+    except exception.EntityNotFound:
+        return False
+
+
+def _load(value):
+    return Drain(**jsonutils.loads(value))
+
+
+def _iso(seconds):
+    return datetime.datetime.fromtimestamp(
+        seconds, datetime.timezone.utc).strftime('%Y-%m-%dT%H:%M:%SZ')
+
+
+def now():
+    """Seconds since the epoch."""
+    return timeutils.utcnow_ts(True)

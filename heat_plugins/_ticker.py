@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""Somebody has to look at the clock: Heat has no timers for resources.
+
+Each engine looks at the drains that groups have begun, and sends the group a
+signal when there is something to do. Whoever of them comes second finds it
+done.
+"""
+
+import os
+import threading
+import time
+
+from heat.common import context as heat_context
+from heat.common import exception
+from heat.rpc import client as rpc_client
+from oslo_config import cfg
+from oslo_log import log as logging
+import oslo_messaging
+
+from . import _drains
+from . import _wait
+
+LOG = logging.getLogger(__name__)
+
+# Seconds between two looks at the drains that this engine knows of, and into
+# the whole database for those of an engine that has died.
+_PERIOD = 1
+_SCAN_PERIOD = 30
+
+# Seconds until a group that has not done what it should is told again. It is
+# deaf while it makes or removes members, as Heat's own is.
+_PATIENCE = 5
+
+# Programs that are an engine of Heat's, or have one.
+_ENGINES = ('heat-engine', 'heat-all')
+
+_lock = threading.Lock()
+_thread = None
+# Set when there are drains that this engine has not looked for.
+_news = threading.Event()
+
+
+def look():
+    """Look at the drains that have just begun, until they are over."""
+    _news.set()
+    _start()
+
+
+def tell(group):
+    """Let a group look at its drains, if it can.
+
+    :param group: what `Drain.group` holds.
+    :returns: whether it is worth another try.
+    """
+    # The engine that takes it acts for the owner of the stack.
+    context = heat_context.RequestContext(
+        is_admin=True, project_id=group['stack']['tenant'])
+    try:
+        rpc_client.EngineClient().resource_signal(
+            context, group['stack'], group['name'], {})
+    except exception.EntityNotFound:
+        return False
+    except (exception.HeatException,
+            oslo_messaging.MessagingException) as error:
+        # It is being deleted, for instance.
+        LOG.info('drains: %s', _wait.describe(error))
+    return True
+
+
+def arm():
+    """Begin with this engine, and with each process that it forks."""
+    # Nowhere until a program has read its configuration.
+    if getattr(cfg.CONF, 'prog', None) in _ENGINES:
+        os.register_at_fork(after_in_child=_start_anew)
+        _start()
+
+
+def _start_anew():
+    global _thread
+    _thread = None
+    _start()
+
+
+def _start():
+    global _thread
+    with _lock:
+        if _thread is None or not _thread.is_alive():
+            _thread = threading.Thread(target=_run, daemon=True,
+                                       name='drain-ticker')
+            _thread.start()
+
+
+def _run():
+    # Its own: that of a request belongs to the thread of the request.
+    context = heat_context.get_admin_context()
+    hooks, scanned = [], None
+    # {what a group is told by: when it was told last}
+    told = {}
+    while True:
+        time.sleep(_PERIOD)
+        try:
+            if (_news.is_set() or scanned is None or
+                    time.monotonic() > scanned + _SCAN_PERIOD):
+                _news.clear()
+                hooks = _drains.Hook.of_groups(context)
+                scanned = time.monotonic()
+                told = {key: at for key, at in told.items()
+                        if scanned < at + _PATIENCE}
+            for hook in hooks:
+                _tell_whom_it_concerns(hook, told)
+        except Exception as error:
+            # The next look may find a database that answers.
+            LOG.warning('drains: %s', _wait.describe(error))
+
+
+def _tell_whom_it_concerns(hook, told):
+    for drain in hook.drains().values():
+        if not drain.group or (
+                drain.is_posted and hook.outcome(drain) is None):
+            continue
+        key = (drain.group['stack']['stack_id'], drain.group['name'])
+        if key in told and time.monotonic() < told[key] + _PATIENCE:
+            continue
+        told[key] = time.monotonic()
+        if not tell(drain.group):
+            hook.leave(drain)

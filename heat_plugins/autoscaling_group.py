@@ -1,0 +1,437 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""OS::Hooks::AutoScalingGroup: scale on while members drain."""
+
+import contextlib
+import random
+import time
+
+from heat.common import exception
+from heat.common import grouputils
+from heat.common.i18n import _
+from heat.engine import attributes
+from heat.engine import properties
+from heat.engine import resource
+from heat.engine.resources.openstack.heat import autoscaling_group
+from heat.engine import support
+from heat.objects import resource_data
+from heat.scaling import scalingutil
+from oslo_log import log as logging
+from oslo_utils import timeutils
+
+from . import _claim
+from . import _drains
+from . import _signals
+from . import _ticker
+from . import _wait
+from . import _yaql
+
+LOG = logging.getLogger(__name__)
+
+# Criteria of the hook.
+_YOUNGEST_FIRST, _RANDOM = 'YOUNGEST_FIRST', 'RANDOM'
+
+# Keys in the metadata of a group, of heat/scaling/cooldown.py: whether members
+# are being made or removed.
+_BUSY = 'scaling_in_progress'
+
+# The key in its data for when whoever makes or removes members was at work
+# last, and the seconds after which nobody is; it is noted about once a second.
+_TURN = 'turn'
+_TURN_LASTS = 20
+
+# Seconds for which what an alarm asks is kept while somebody is at work, and
+# between two looks whether somebody is.
+_PATIENCE = 15
+_PERIOD = 1
+
+
+class _Busy(resource.NoActionRequired):
+    """Somebody makes or removes members."""
+
+
+class AutoScalingGroup(autoscaling_group.AutoScalingResourceGroup):
+    """An OS::Heat::AutoScalingGroup whose members drain before they go.
+
+    Scaled in, Heat's own group deletes members at once, and with a guard in
+    each member it waits for their drains and is deaf meanwhile: what alarms
+    ask of it is dropped. This one only marks the members that are to go and
+    posts their messages. It goes on scaling in both directions, and removes a
+    member when its guest has answered, or its time is over.
+
+    A member that drains no longer counts: not for the size, nor for the
+    bounds. Until it goes there may be more servers than "max_size".
+
+    The template of a member has one server, as its output OS::stack_id, and
+    an OS::Hooks::DrainWaitCondition, which guards it when it goes in another
+    way: in a rolling update, or with the stack. A member can be an
+    OS::Nova::Server as well; it is then guarded in a scale-in only.
+
+    The result ROLLBACK keeps a member and counts it again.
+    """
+
+    support_status = support.SupportStatus(
+        version='22.0.0', status=support.UNSUPPORTED)
+
+    # A signal is only a look at the drains.
+    signal_needs_metadata_updates = False
+
+    HOOK = 'hook'
+    DRAINING = 'draining'
+
+    PROPERTIES = (
+        *autoscaling_group.AutoScalingResourceGroup.PROPERTIES, HOOK)
+    ATTRIBUTES = (
+        *autoscaling_group.AutoScalingResourceGroup.ATTRIBUTES, DRAINING)
+
+    properties_schema = {
+        **autoscaling_group.AutoScalingResourceGroup.properties_schema,
+        HOOK: properties.Schema(
+            properties.Schema.STRING,
+            _('The OS::Hooks::LifecycleHook through which members drain, by '
+              'get_resource.'),
+            required=True,
+            update_allowed=True,
+        ),
+    }
+
+    attributes_schema = {
+        **autoscaling_group.AutoScalingResourceGroup.attributes_schema,
+        DRAINING: attributes.Schema(
+            _('The IDs of the servers that drain now, by the names of their '
+              'members.'),
+            type=attributes.Schema.MAP,
+            cache_mode=attributes.Schema.CACHE_NONE,
+        ),
+    }
+
+    # Names of the members that the nested stack is to be without.
+    _leaving = ()
+    # Whether the update under way says how many members there shall be.
+    _resets_capacity = False
+
+    def get_attribute(self, key, *path):
+        if key == self.DRAINING:
+            return {name: drain.server
+                    for name, drain in self._draining().items()}
+        if key == self.CURRENT_SIZE:
+            return len(self._counted())
+        return super().get_attribute(key, *path)
+
+    def _resolve_attribute(self, name):
+        # What "openstack stack resource show" goes by, of which Heat's own
+        # group says nothing there.
+        if name in (self.DRAINING, self.CURRENT_SIZE):
+            return self.get_attribute(name)
+        return super()._resolve_attribute(name)
+
+    def get_size(self):
+        # What Heat asks when it replaces members in batches. It would shrink
+        # the group on the way, without a drain.
+        return len(grouputils.get_member_definitions(self,
+                                                     include_failed=True))
+
+    def handle_update(self, json_snippet, tmpl_diff, prop_diff):
+        self._resets_capacity = self.DESIRED_CAPACITY in prop_diff
+        super().handle_update(json_snippet, tmpl_diff, prop_diff)
+
+    def adjust(self, *args, **kwargs):
+        # The removal of a member takes seconds, and what an alarm asks for
+        # meanwhile would be dropped.
+        end = time.monotonic() + _PATIENCE
+        while True:
+            try:
+                return super().adjust(*args, **kwargs)
+            except _Busy:
+                if time.monotonic() > end:
+                    raise
+            time.sleep(_PERIOD)
+
+    def resize(self, capacity):
+        """Bring the group to a size that includes those who drain."""
+        size = grouputils.get_size(self)
+        if capacity < size:
+            self._begin_drains(size - capacity)
+        # An update waits for one of the members' stack, whatever it changes.
+        if capacity >= size or self.status == self.IN_PROGRESS:
+            # Those that are being removed are in no template.
+            removed = size - len(self._members())
+            super().resize(max(capacity, size) - removed)
+            # Its attributes are stored at the end of an update.
+            self._look_anew()
+
+    def handle_signal(self, details=None):
+        """Go by what the drains have come to.
+
+        The hook sends it when a guest has answered, and the ticker when the
+        time of one is over.
+        """
+        if self.status == self.IN_PROGRESS:
+            raise resource.NoActionRequired(
+                res_name=self.name, reason='it is being changed')
+        leaving = self._settle()
+        if not leaving:
+            raise resource.NoActionRequired(
+                res_name=self.name, reason='no drain is over')
+        self._take_turn()
+        removed = set()
+        try:
+            # Others may answer while these are removed.
+            while not leaving.keys() <= removed:
+                self._remove(leaving)
+                removed.update(leaving)
+                leaving = self._settle()
+        finally:
+            # The cooldown counts from the end of a drain as well.
+            self._finished_scaling(None, 'drained')
+            self.clear_stored_attributes()
+        return _('Removed after their drains: %s.') % ', '.join(
+            sorted(removed))
+
+    def _get_new_capacity(self, capacity, adjustment,
+                          adjustment_type=scalingutil.CFN_EXACT_CAPACITY,
+                          min_adjustment_step=None):
+        counted = len(self._counted())
+        # Heat counts all members, until nothing is left of them.
+        uncounted = capacity - counted
+        if self.status == self.IN_PROGRESS and not self._resets_capacity:
+            # An update of something else. Heat would go back to the size that
+            # the group began with, and drain what alarms have added since.
+            adjustment = counted
+        return uncounted + super()._get_new_capacity(
+            counted, adjustment, adjustment_type, min_adjustment_step)
+
+    def _check_scaling_allowed(self, cooldown):
+        with self._turns():
+            for end in self.metadata_get().get('cooldown_end', ()):
+                if timeutils.is_newer_than(end, -(cooldown or 0)):
+                    self._log_and_raise_no_action(cooldown)
+            super()._check_scaling_allowed(cooldown)
+
+    def _finished_scaling(self, cooldown, *args, **kwargs):
+        # How long nobody may scale is up to who wants to: after a scale-in
+        # with a long cooldown the group still grows when it has to.
+        super()._finished_scaling(0, *args, **kwargs)
+
+    def _check_for_completion(self, updater):
+        for step in super()._check_for_completion(updater):
+            self._note_turn()
+            yield step
+
+    def _create_template(self, num_instances, num_replace=0, **kwargs):
+        template = super()._create_template(
+            num_instances + len(self._leaving), num_replace, **kwargs)
+        for name in self._leaving:
+            template.remove_resource(name)
+        return template
+
+    def _nested_output_defns(self, resource_names, *args):
+        return super()._nested_output_defns(
+            [name for name in resource_names if name not in self._leaving],
+            *args)
+
+    def _hook(self):
+        hook = _drains.Hook.find(self.context, self.properties[self.HOOK])
+        if hook is None:
+            raise exception.Error(
+                _('%(name)s: "hook" is not an OS::Hooks::LifecycleHook of '
+                  'this project: "%(hook)s"; give the hook by get_resource.')
+                % {'name': self.name, 'hook': self.properties[self.HOOK]})
+        return hook
+
+    def _members(self):
+        """Names of the members, without those that are being removed."""
+        return [name for name, _definition
+                in grouputils.get_member_definitions(self)]
+
+    def _counted(self):
+        """Names of the members that neither drain nor are being removed."""
+        draining = self._draining()
+        return [name for name in self._members() if name not in draining]
+
+    def _servers(self):
+        """Return {name of a member: ID of its server}, the oldest first.
+
+        Those that are being removed are not among them.
+        """
+        self._look_anew()
+        members = self._group_data().member_names(False)
+        servers = super().get_attribute(self.REFS_MAP)
+        return {name: servers[name] for name in members if name in servers}
+
+    def _look_anew(self):
+        """Keep nothing of what Heat remembers of the members."""
+        self._outputs = None
+        self._group_data(refresh=True)
+
+    def _draining(self):
+        """Return {name of a member: its drain, under way or just over}."""
+        hook = _drains.Hook.find(self.context, self.properties[self.HOOK])
+        drains = hook.read() if hook else {}
+        # A group without drains need not be asked for its servers.
+        if not drains:
+            return {}
+        return {name: drains[server]
+                for name, server in self._servers().items()
+                if server in drains and not drains[server].is_refused}
+
+    def _begin_drains(self, number):
+        hook = self._hook()
+        with self._claim():
+            draining = self._draining()
+            candidates = [member for member in self._servers().items()
+                          if member[0] not in draining]
+            # Somebody else may have begun since the number was found.
+            number = min(number,
+                         len(candidates) - self.properties[self.MIN_SIZE])
+            victims = _in_order(hook.criteria, candidates)[:max(number, 0)]
+            for name, server in victims:
+                hook.begin(server, group=self._address(name))
+        LOG.info('%(name)s: to drain: %(members)s',
+                 {'name': self.name, 'members': ', '.join(
+                     '%s (server %s)' % victim for victim in victims)})
+        _ticker.look()
+        self.clear_stored_attributes()
+        self._settle()
+
+    def _settle(self):
+        """Take note of drains that are over.
+
+        :returns: {name of a member: drain} of those that are to be removed.
+        """
+        hook = self._hook()
+        leaving = {}
+        for name, drain in {**self._draining(),
+                            **self._being_removed(hook)}.items():
+            outcome = hook.outcome(drain)
+            if outcome is None and not drain.is_posted:
+                outcome = self._ask(hook, drain)
+            if outcome is None:
+                continue
+            if drain.over is None:
+                hook.finish(drain, *outcome)
+            result, reason = outcome
+            if result == _signals.ROLLBACK:
+                hook.leave(drain)
+                LOG.info('%(name)s: %(member)s stays: %(reason)s',
+                         {'name': self.name, 'member': name,
+                          'reason': reason})
+                self.clear_stored_attributes()
+            else:
+                leaving[name] = drain
+        return leaving
+
+    def _being_removed(self, hook):
+        """Return {name of a member: its drain} of those on their way out.
+
+        An engine may have died there, or removing them has failed. Of those
+        that have gone nobody is told any more.
+        """
+        there = set(self._group_data(refresh=True).member_names(True))
+        members = self._members()
+        removed = {}
+        for drain in hook.read().values():
+            if not self._has_begun(drain):
+                continue
+            name = drain.group['member']
+            if name not in there:
+                hook.leave(drain)
+            elif name not in members:
+                removed[name] = drain
+        return removed
+
+    def _ask(self, hook, drain):
+        """Post the message of a drain; return its outcome if it has one."""
+        try:
+            # First: all others wait for it.
+            hook.post(self.client('zaqar'), drain)
+            if not _drains.is_running(self.client_plugin('nova'),
+                                      drain.server):
+                return _signals.CONTINUE, _('it is not running')
+        except _wait.SERVICE_ERRORS as error:
+            if not _wait.is_outage(error):
+                raise
+            LOG.warning('%(name)s: server %(server)s is asked later: '
+                        '%(error)s',
+                        {'name': self.name, 'server': drain.server,
+                         'error': _wait.describe(error)})
+
+    def _remove(self, leaving):
+        members = self._members()
+        self._leaving = [name for name in members if name in leaving]
+        try:
+            super().resize(len(members) - len(self._leaving))
+        finally:
+            self._leaving = ()
+        hook = self._hook()
+        for drain in leaving.values():
+            hook.leave(drain)
+
+    def _take_turn(self):
+        with self._turns():
+            self.metadata_set(dict(self.metadata_get(), **{_BUSY: True}))
+
+    def _is_busy(self):
+        """Whether somebody makes or removes members, and is alive."""
+        if not self.metadata_get(refresh=True).get(_BUSY):
+            return False
+        try:
+            # Not as this object has known it before.
+            at = resource_data.ResourceData.get_val(self, _TURN)
+        except exception.NotFound:
+            return False
+        return _drains.now() < float(at) + _TURN_LASTS
+
+    @contextlib.contextmanager
+    def _turns(self):
+        """Let one engine at a time find out whose turn to scale it is.
+
+        Heat notes that a group is scaling, and the note stays when the engine
+        dies that wrote it.
+
+        :raises _Busy: when it is somebody else's.
+        """
+        with self._claim():
+            if self._is_busy():
+                raise _Busy(res_name=self.name, reason='it is scaling')
+            metadata = self.metadata_get()
+            if metadata.get(_BUSY):
+                LOG.warning('%s: an engine has died in the middle of a '
+                            'scaling step', self.name)
+                self.metadata_set(dict(metadata, **{_BUSY: False}))
+            yield
+            self._note_turn()
+
+    def _note_turn(self):
+        self.data_set(_TURN, str(_drains.now()))
+
+    def _claim(self):
+        # What is done under it takes a second.
+        return _claim.claim(self.context, self.stack.id, self.uuid,
+                            lease=_TURN_LASTS)
+
+    def _address(self, member):
+        """Where a signal reaches this group, about a member."""
+        return {'stack': dict(self.stack.identifier()), 'name': self.name,
+                'member': member}
+
+    def _has_begun(self, drain):
+        return bool(drain.group) and (
+            drain.group == self._address(drain.group['member']))
+
+
+def _in_order(criteria, members):
+    """Return members, oldest first, in the order in which they are to go."""
+    if criteria == _RANDOM:
+        return random.sample(members, len(members))
+    # All members are of one profile, so those of the oldest are all.
+    return members[::-1] if criteria == _YOUNGEST_FIRST else members
+
+
+def resource_mapping():
+    # Heat calls it once in each process that loads resources.
+    _ticker.arm()
+    _yaql.take_turns()
+    return {
+        'OS::Hooks::AutoScalingGroup': AutoScalingGroup,
+    }

@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""Who looks at the clock for drains that nobody waits for."""
+
+import types
+from unittest import mock
+
+from heat.common import exception
+import oslo_messaging
+
+from tests.unit import base
+
+GROUP = {'stack': {'tenant': 't', 'stack_id': 's', 'stack_name': 'n',
+                   'path': ''}, 'name': 'group'}
+
+
+class Hook:
+    """A hook with drains, of which one may be over."""
+
+    def __init__(self, *drains, outcome=None):
+        self._drains = drains
+        self._outcome = outcome
+        self.left = []
+
+    def drains(self):
+        return dict(enumerate(self._drains))
+
+    def outcome(self, _drain):
+        return self._outcome
+
+    def leave(self, drain):
+        self.left.append(drain)
+
+
+def drain(group=GROUP, is_posted=True):
+    return types.SimpleNamespace(group=group, is_posted=is_posted)
+
+
+class _End(BaseException):
+    """Ends the loop of a thread that has none."""
+
+
+class TickerTest(base.PluginTestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.ticker = self.plugin_module('_ticker')
+        self.now = 0
+        self.hooks = mock.Mock(return_value=[])
+        self.patchobject(self.ticker._drains.Hook, 'of_groups',
+                         new=self.hooks)
+        client = self.patchobject(self.ticker.rpc_client, 'EngineClient')
+        self.signal = client.return_value.resource_signal
+        self.patchobject(self.ticker, 'time', new=mock.Mock(
+            sleep=self._sleep, monotonic=lambda: self.now))
+        self.addCleanup(self.ticker._news.clear)
+
+    def _sleep(self, seconds):
+        self.now += seconds
+        if self.now > self.end:
+            raise _End
+
+    def told(self):
+        """Names of the groups that were told, in that order."""
+        return [call.args[2] for call in self.signal.call_args_list]
+
+    def run_for(self, seconds):
+        self.end = self.now + seconds
+        self.assertRaises(_End, self.ticker._run)
+
+    def test_group_is_told_of_what_is_over(self):
+        """A server would outlive its timeout, and its answer."""
+        self.hooks.return_value = [Hook(drain(), outcome='over')]
+
+        self.run_for(2)
+        self.assertEqual(['group'], self.told())
+
+    def test_nobody_is_told_of_what_goes_on(self):
+        """Every group would be woken once a second."""
+        self.hooks.return_value = [Hook(drain()),
+                                   Hook(drain(group=None), outcome='over')]
+
+        self.run_for(60)
+        self.assertEqual([], self.told())
+
+    def test_message_that_is_not_posted_is_remembered(self):
+        """An engine that died before the post would leave a silent drain."""
+        self.hooks.return_value = [Hook(drain(is_posted=False))]
+
+        self.run_for(2)
+        self.assertEqual(['group'], self.told())
+
+    def test_group_that_is_busy_is_told_again(self):
+        """What it has not heard would be lost."""
+        self.hooks.return_value = [Hook(drain(), drain(), outcome='over')]
+
+        self.run_for(11)
+        self.assertEqual(3, len(self.told()))
+
+    def test_group_that_has_gone_is_told_no_more(self):
+        """Each engine would ring at an empty house for ever."""
+        hook = Hook(drain(), outcome='over')
+        self.hooks.return_value = [hook]
+        self.signal.side_effect = exception.EntityNotFound(entity='Stack',
+                                                           name='n')
+
+        self.run_for(2)
+        self.assertEqual(1, len(hook.left))
+
+    def test_group_that_cannot_listen_now_is_told_again(self):
+        """A guest's answer would be refused while its stack is deleted."""
+        hook = Hook(drain(), outcome='over')
+        self.hooks.return_value = [hook]
+        self.signal.side_effect = [
+            exception.NotSupported(feature='Signal during DELETE'),
+            oslo_messaging.MessagingTimeout(), None]
+
+        self.assertTrue(self.ticker.tell(GROUP))
+        self.run_for(11)
+        self.assertEqual([], hook.left)
+        self.assertEqual(4, len(self.told()))
+
+    def test_outage_ends_no_thread(self):
+        """After the first one nobody would look at the clock."""
+        self.hooks.side_effect = [base.HeatError('no database'),
+                                  [Hook(drain(), outcome='over')]]
+
+        self.run_for(3)
+        self.assertEqual(['group'], self.told())
+
+    def test_drains_of_a_dead_engine_are_found(self):
+        """Each would look at what it has begun itself, only."""
+        self.run_for(100)
+        scans = self.hooks.call_count
+        self.assertTrue(3 <= scans <= 5, scans)
+
+        # And at once at what has just begun here.
+        self.ticker._news.set()
+        self.run_for(2)
+        self.assertFalse(self.ticker._news.is_set())
+
+    def test_program_that_is_no_engine_looks_at_nothing(self):
+        """Every tool that loads plugins would ask the database."""
+        start = self.patchobject(self.ticker, '_start')
+
+        self.ticker.arm()
+        start.assert_not_called()
