@@ -18,8 +18,10 @@ from faults import phases
 from faults import render
 from faults import verdict
 from sandbox import cloud
+from sandbox import environments
 from sandbox import lifecycle
 from sandbox import machine
+from sandbox import releases
 
 _RESULTS = cloud.REPO / 'build' / 'faults'
 
@@ -55,8 +57,8 @@ def _parser():
     parser.add_argument('--render', metavar='FILE', nargs='*',
                         type=pathlib.Path,
                         help='inject nothing, and write results into the '
-                             'documentation: of the last whole run, or those '
-                             'of these parts')
+                             'documentation: of the last whole run of each '
+                             'release line, or those of these parts')
     parser.add_argument('--format', choices=('text', 'json'), default='text',
                         help='how the result is printed')
     return parser
@@ -84,10 +86,14 @@ def _part(text):
     return index, number
 
 
-def results(part):
-    """Where the results of a part of a run are kept."""
-    return _RESULTS / ('results.json' if part == (1, 1) else
-                       'results-%d-of-%d.json' % part)
+def results(part=(1, 1), line=None):
+    """Where the results of a part of a run are kept.
+
+    :param line: the release line that it was on, this one by default.
+    """
+    name = releases.named('results', line or releases.current())
+    return _RESULTS / ('%s.json' % name if part == (1, 1) else
+                       '%s-%d-of-%d.json' % (name, *part))
 
 
 def plan(only=None, number=None, seed=0, part=(1, 1)):
@@ -186,13 +192,14 @@ def main(argv=None):
 
     :returns: 0 if no invariant broke.
     """
-    args = _parser().parse_args(argv)
+    args = environments.parse(_parser(), argv)
     # The clients of the services complain of every fault.
     logging.getLogger().addHandler(logging.NullHandler())
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     if args.render is not None:
-        files = args.render or [results((1, 1))]
-        render.PAGE.write_text(render.page(render.merged(
+        files = args.render or [path for path in (
+            results(line=line) for line in releases.KNOWN) if path.exists()]
+        render.PAGE.write_text(render.page(render.by_line(
             [json.loads(path.read_text()) for path in files])))
         return 0
     seed = args.seed
@@ -206,8 +213,10 @@ def main(argv=None):
               flush=True)
 
     say('seed %d' % seed)
-    report = {'date': datetime.date.today().isoformat(), 'seed': seed,
+    report = {'release': releases.current(),
+              'date': datetime.date.today().isoformat(), 'seed': seed,
               'machine': machine.describe(), 'timeout': args.timeout,
+              'phases': args.phases or list(phases.PHASES),
               'injections': []}
     local = lifecycle.LocalCloud(cloud.Cloud(), say)
     try:

@@ -6,16 +6,16 @@ from sandbox import clients
 from sandbox.services import keystone
 
 
-def take(local, project):
+def take(local, project, kind):
     """Return {kind: set of names} of all that a stack of ours can leave.
 
     :param project: the Tenant whose stacks they are.
+    :param kind: class of what is in them; see scaled.py.
     """
     admin = clients.connect(local.cloud, 'sandbox-admin')
-    senlin = project.connection.clustering
     [domain] = [domain.id for domain in admin.identity.domains()
                 if domain.name == 'heat']
-    # Senlin and Zaqar have one for each user, which they keep.
+    # Senlin and Zaqar have a trust for each user, which they keep.
     heat = admin.identity.find_user('heat').id
     queues = project.queues()
     servers = set(project.servers())
@@ -24,11 +24,7 @@ def take(local, project):
         'subscriptions': {
             '%s on %s' % (url, queue) for queue in queues
             for url in project.subscriptions(queue)},
-        'policies': {policy.id for policy in senlin.policies()},
-        'profiles': {profile.id for profile in senlin.profiles()},
-        'clusters': {cluster.id for cluster in senlin.clusters()},
-        'nodes': {node.id for node in senlin.nodes()},
-        'receivers': {receiver.id for receiver in senlin.receivers()},
+        **kind.listed(project),
         'users': {user.id for user in
                   admin.identity.users(domain_id=domain)},
         'projects': {entry.id for entry in

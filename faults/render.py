@@ -5,6 +5,7 @@
 import itertools
 
 from sandbox import cloud
+from sandbox import releases
 from tools import rst
 
 PAGE = cloud.REPO / 'doc' / 'source' / 'fault_results.txt'
@@ -39,20 +40,36 @@ def merged(reports):
                             if result])
 
 
+def by_line(reports):
+    """Return reports, those of parts put together, one for each line."""
+    lines = {}
+    for report in reports:
+        # The first runs were before there was another line.
+        lines.setdefault(report.get('release', releases.DEFAULT),
+                         []).append(report)
+    return [dict(merged(lines[line]), release=line)
+            for line in releases.KNOWN if line in lines]
+
+
 def summary(report):
     """Return the result as a table for people, and why what broke."""
-    lines = ['', '%-10s' * (len(_COLUMNS) + 2) % (
+    lines = ['', '%-11s' * (len(_COLUMNS) + 2) % (
         *_COLUMNS, 'Seconds', 'Invariants') + 'Faults']
     for result in report['injections']:
-        lines.append('%-10s' * (len(_COLUMNS) + 2) % (
+        lines.append('%-11s' * (len(_COLUMNS) + 2) % (
             *_row(result), result['seconds'], _is_broken(result))
             + ', '.join(result['faults']))
         lines += ['    ' + problem for problem in result['broken']]
     return '\n'.join(lines)
 
 
-def page(report):
-    """Return the result as a part of the documentation."""
+def page(reports):
+    """Return the results of the lines as a part of the documentation."""
+    return rst.page(_NOTE, *(block for report in reports
+                             for block in _blocks(report)))
+
+
+def _blocks(report):
     injections = report['injections']
     machine = report['machine']
 
@@ -61,19 +78,17 @@ def page(report):
 
     broken = ['%s: %s' % (', '.join(result['faults']), problem)
               for result in injections for problem in result['broken']]
-    return rst.page(
-        _NOTE,
-        rst.paragraph(
-            '%s, %d cores, %g GiB of memory, timeout of the hook %d s, seed '
-            '%d: %d injections in %d minutes; %d sessions, of which %d were '
-            'cut; %d drains.' % (
-                report['date'], machine['cores'], machine['memory_gib'],
-                report['timeout'], report['seed'], len(injections),
-                report['seconds'] / 60, total('sessions'), total('cut'),
-                total('drains'))),
-        rst.table([*_COLUMNS, 'Faults'], [
-            [*_row(result), ', '.join(result['faults'])
-             + (' (broken)' if result['broken'] else '')]
-            for result in injections]),
-        '\n'.join(line for problem in broken for line in rst.wrapped(
-            problem, '* ', '  ')))
+    yield rst.paragraph(
+        '**OpenStack %s**, %s, %d cores, %g GiB of memory, timeout of the '
+        'hook %d s, seed %d: %d injections in %d minutes; %d sessions, of '
+        'which %d were cut; %d drains.' % (
+            report['release'], report['date'], machine['cores'],
+            machine['memory_gib'], report['timeout'], report['seed'],
+            len(injections), report['seconds'] / 60, total('sessions'),
+            total('cut'), total('drains')))
+    yield rst.table([*_COLUMNS, 'Faults'], [
+        [*_row(result), ', '.join(result['faults'])
+         + (' (broken)' if result['broken'] else '')]
+        for result in injections])
+    yield '\n'.join(line for problem in broken for line in rst.wrapped(
+        problem, '* ', '  '))

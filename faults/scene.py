@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""Clusters that drain, each held in another phase, for a fault to meet."""
+"""Servers that drain, each held in another phase, for a fault to meet."""
 
 import concurrent.futures
 import contextlib
 import json
-import pathlib
 import re
 import threading
 import time
@@ -20,13 +19,13 @@ from faults import guests
 from faults import inventory
 from faults import network
 from faults import phases
+from faults import scaled
 from faults import verdict
 from sandbox import clients
 from sandbox.services import heat
 from sandbox.services import zaqar
 from tests.functional import tenant
 
-TEMPLATE = pathlib.Path(__file__).with_name('cluster.yaml')
 # Seconds for a drain to end after its timeout, which Senlin looks at every
 # few seconds, and for a stack to go after its last drain.
 PATIENCE = 150
@@ -38,17 +37,11 @@ _LINGER = 8
 # Seconds until a phase, which nothing disturbs yet, is reached.
 _PREPARATION = 600
 
-# Seconds after which the tenant deletes a stack again that has not gone. Heat
-# does not resume a deletion whose engine has died.
-_IMPATIENCE = 60
-
 # Seconds until an agent, whose server is still there, has said twice more that
 # it may go; see SAY_AGAIN in templates/agent/drain_agent.py.
 _SAYS_AGAIN = 60
 
 _HANDLER = re.compile(r'handler \S+: started')
-_UNFINISHED = ('INIT', 'WAITING', 'READY', 'RUNNING',
-               'WAITING_LIFECYCLE_COMPLETION')
 
 # What the services may answer to the tenant while they are in trouble.
 TROUBLE = (sdk_exceptions.SDKException, ksa_exceptions.ClientException,
@@ -61,33 +54,34 @@ _WITH_BYSTANDER = ('handler',)
 # Whose agents must not hear of the drain before the fault.
 _DEAF = ('told', 'delete-begun')
 # Whose signals are held back in the network.
-_HELD = ('signal', 'after', 'delete-drained')
+_HELD = ('signal', 'after', 'removal', 'delete-drained')
+# Whose scale-in may be lost in the fault, and is asked for until it is taken.
+_ASKING = ('idle', 'asked')
 
 
 class Member:
-    """A cluster that is held in one phase, and its oldest server.
+    """A cluster or group that is held in one phase, and its oldest server.
 
     :ivar victim: ID of that server, the one that goes.
-    :ivar size: how many servers the cluster has.
+    :ivar size: how many servers there are with it.
     :ivar asked: when the tenant asked for that, seconds since the epoch.
     :ivar gone: when Nova had it no more.
     :ivar ended: whether nothing waits for its drain any more.
     """
 
-    def __init__(self, phase, stack):
+    def __init__(self, phase, scalable):
         self.phase = phase
-        self.stack = stack
+        self.scalable = scalable
+        self.stack = stack = scalable.stack
         self.queue = stack.resource('hook').physical_resource_id
-        nodes = sorted(stack.nodes().values(),
-                       key=lambda node: node.created_at)
-        self.victim = nodes[0].physical_id
-        self.cluster_id = stack.cluster_id
-        self.size = len(nodes)
+        servers = scalable.servers()
+        self.victim = servers[0]
+        self.size = len(servers)
         self.asked = self.gone = None
-        # Whether Senlin has taken the request, or will not any more.
-        self.taken = phase != 'idle'
+        # Whether the request has been taken, or will not be any more.
+        self.taken = phase not in _ASKING
         self.ended = False
-        # Since when, by the monotonic clock, Senlin does nothing with it.
+        # Since when, by the monotonic clock, nobody does anything with it.
         self.quiet = None
         # Kept open: it can be read to its end after its guest has gone.
         self._log = (stack.project.guest(self.victim)
@@ -115,7 +109,7 @@ class Member:
 
 
 class Scene:
-    """The clusters on one local cloud, and their sessions.
+    """The clusters or groups on one local cloud, and their sessions.
 
     Those that are scaled in are used for one injection after the other, those
     that are deleted are made anew for each.
@@ -135,9 +129,10 @@ class Scene:
         self.project = tenant.Tenant(local)
         self.crowd = crowd.Crowd()
         self._say = say
-        self._zero = inventory.take(local, self.project)
-        # {phase: stack} of those that are used again, and what is there
-        # because of them.
+        self._kind = scaled.kind()
+        self._zero = self._inventory()
+        # {phase: Cluster or Group} of those that are used again, and what is
+        # there because of them.
         self._kept = {}
         self._belongings = None
         self._members = []
@@ -148,9 +143,8 @@ class Scene:
         self._signals = self.links[0]
         self._urls = dict(zip(targets, (link.url for link in self.links)))
 
-    @property
-    def _senlin(self):
-        return self.project.connection.clustering
+    def _inventory(self):
+        return inventory.take(self.local, self.project, self._kind)
 
     # What faults ask of it
 
@@ -179,6 +173,12 @@ class Scene:
             with contextlib.suppress(*TROUBLE):
                 self.project.delete_messages(member.queue)
 
+    def start_what_hangs(self):
+        """Start anew what does not get over a death of its database."""
+        for service in self._kind.HANG:
+            self.local.kill(service)
+            self.local.start(service)
+
     def finish_deletions(self):
         """Do what nova-compute does as it starts, which its guests survive.
 
@@ -203,7 +203,7 @@ class Scene:
         :returns: a Record.
         :raises AssertionError: when the phases were not reached.
         """
-        self._prepare_clusters()
+        self._prepare()
         self._lost = {}
         for fault, _ in faults:
             fault.prepare(self)
@@ -214,7 +214,8 @@ class Scene:
         try:
             self._hold_phases()
             record = verdict.Record(self.timeout, time.time(), None,
-                                    lost=self._lost)
+                                    lost=self._lost,
+                                    overtime=self._kind.OVERTIME)
             self._inject_all(faults)
             record.over = time.time()
             self._say('  over, waiting for every drain to end')
@@ -242,18 +243,18 @@ class Scene:
             finally:
                 fault.end(self)
 
-    # Clusters
+    # Clusters and groups
 
-    def _prepare_clusters(self):
-        """Have every cluster at its size, with sessions on all servers."""
-        self._say('  every cluster is made, or made whole')
+    def _prepare(self):
+        """Have each at its size, with sessions on all servers."""
+        self._say('  every %s is made, or made whole' % self._kind.NAME)
         for member in self._members:
             member.forget()
         with concurrent.futures.ThreadPoolExecutor(4) as pool:
             kept = list(pool.map(self._keep, [
                 phase for phase in self._phases if phase in phases.SCALE_IN]))
             if self._belongings is None:
-                self._belongings = inventory.take(self.local, self.project)
+                self._belongings = self._inventory()
             self._members = kept + list(pool.map(
                 lambda phase: self._ready(Member(phase, self._create())),
                 [phase for phase in self._phases if phase in phases.DELETE]))
@@ -261,33 +262,31 @@ class Scene:
     def _keep(self, phase):
         if phase not in self._kept:
             self._belongings = None
-            stack = self._kept[phase] = self._create()
+            scalable = self._kept[phase] = self._create()
             if phase in _WITH_BYSTANDER:
                 # Not together: nobody knows who is the older of two that are
                 # ready in the same second.
-                action = stack.scale_out()
-                tenant.wait_for('the bystander', lambda: (
-                    stack.is_over(action)), _PREPARATION)
+                scalable.scale_out(_PREPARATION)
         return self._ready(Member(phase, self._kept[phase]))
 
     def _create(self):
         stack = self.project.create_stack(
-            TEMPLATE, wait=False, drain_timeout=self.timeout,
+            self._kind.TEMPLATE, wait=False, drain_timeout=self.timeout,
             links=self._urls)
         tenant.wait_for('the stack', lambda: (
             stack.status() != 'CREATE_IN_PROGRESS'), _PREPARATION)
         stack.wait('CREATE_COMPLETE')
-        return stack
+        return self._kind(stack)
 
     def _ready(self, member):
         """Wait for agents and sessions, and return the member."""
-        for server, address in self.project.addresses(
-                member.cluster_id).items():
+        for server in member.scalable.servers():
             folder = self.folder(server)
             tenant.wait_for('the agent of %s' % server,
                             lambda: _listens(folder), _PREPARATION)
             if not self.crowd.count_open(server):
-                self.crowd.open(server, address, _SESSIONS)
+                self.crowd.open(server, self.project.address(server),
+                                _SESSIONS)
             tenant.wait_for('sessions with %s' % server, lambda: (
                 self.crowd.count_open(server) == _SESSIONS), _PREPARATION)
         return member
@@ -295,24 +294,31 @@ class Scene:
     # Phases
 
     def _hold_phases(self):
-        self._say('  every cluster goes into its phase')
+        self._say('  every %s goes into its phase' % self._kind.NAME)
         with concurrent.futures.ThreadPoolExecutor(8) as pool:
             list(pool.map(self._hold, self._members))
-        # What cannot be held comes last: both are over within seconds.
-        for member in self._in_phase('delete-drained'):
+        # What cannot be held comes last: all are over within seconds.
+        for member in self._in_phase('removal', 'delete-drained'):
             self._signals.release(member.held)
+        for member in self._in_phase('removal'):
+            tenant.wait_for('the removal', member.scalable.is_scaling,
+                            _PREPARATION)
+        for member in self._in_phase('delete-drained'):
             tenant.wait_for('the server to go', lambda m=member: m.gone,
                             _PREPARATION)
         for member in self._in_phase('after'):
             self._signals.release(member.held)
             tenant.wait_for('the signal', lambda m=member: (
                 self._signals.is_answered(m.held)), _PREPARATION)
+        for member in self._in_phase('asked'):
+            member.asked = time.time()
+            member.scalable.post('scale_in')
 
-    def _in_phase(self, name):
-        return [m for m in self._members if m.phase == name]
+    def _in_phase(self, *names):
+        return [m for m in self._members if m.phase in names]
 
     def _hold(self, member):
-        if member.phase == 'idle':
+        if member.phase in _ASKING:
             return
         if member.phase in _DEAF:
             guests.stop_agent(member.victim)
@@ -322,13 +328,13 @@ class Scene:
         if member.is_deleted:
             member.stack.start_delete()
         else:
-            member.stack.scale_in()
+            member.scalable.scale_in(member.victim)
         tenant.wait_for('the phase %s' % member.phase, {
             'told': lambda: any(
                 message.get('resource_id') == member.victim
                 for message in self.project.messages(member.queue)),
-            'delete-begun': lambda: any(self._senlin.actions(
-                target_id=member.cluster_id, action='CLUSTER_RESIZE')),
+            'delete-begun': lambda: member.scalable.deletion_has_begun(
+                member.victim),
         }.get(member.phase, member.drains), _PREPARATION)
         if member.phase in _HELD:
             self.crowd.finish([member.victim])
@@ -342,8 +348,8 @@ class Scene:
             if member.phase in _DEAF:
                 guests.continue_agent(member.victim)
             self._signals.release(member.held)
-        for idle in self._in_phase('idle'):
-            threading.Thread(target=self._scale_in_anyhow, args=(idle,),
+        for member in self._in_phase(*_ASKING):
+            threading.Thread(target=self._scale_in_anyhow, args=(member,),
                              daemon=True).start()
         if not keep_sessions:
             threading.Thread(target=self._say_good_bye, daemon=True,
@@ -351,26 +357,22 @@ class Scene:
 
     def _scale_in_anyhow(self, member):
         """Ask until it is taken, once, however much trouble there is."""
-        member.asked = time.time()
+        member.asked = member.asked or time.time()
         end = time.monotonic() + self.timeout
         while not member.taken:
             with contextlib.suppress(*TROUBLE):
-                # The answer to a request that was taken may be lost.
                 member.taken = time.monotonic() > end or (
-                    self._senlin.get_cluster(
-                        member.cluster_id).desired_capacity < member.size
-                    or 'action' in self._senlin.scale_in_cluster(
-                        member.cluster_id, count=1))
+                    member.scalable.ask(member.victim, member.size))
             time.sleep(1)
 
     def _say_good_bye(self, linger):
         """Let the clients finish; those of who is told late, late."""
         time.sleep(linger)
-        idle = self._in_phase('idle')
+        late = self._in_phase(*_ASKING)
         self.crowd.finish([member.victim for member in self._members
-                           if member not in idle])
+                           if member not in late])
         end = time.monotonic() + self.timeout
-        for member in idle:
+        for member in late:
             while not (member.drains() or member.gone) and (
                     time.monotonic() < end):
                 time.sleep(0.5)
@@ -392,7 +394,8 @@ class Scene:
         """Return how often a stack had to be deleted again."""
         begun = time.monotonic()
         repeated = 0
-        impatient = begun + _IMPATIENCE
+        first, next_one = self._kind.IMPATIENCE
+        impatient = begun + first
         while time.monotonic() < begun + self.timeout + PATIENCE:
             for member in self._members:
                 with contextlib.suppress(*TROUBLE):
@@ -401,11 +404,12 @@ class Scene:
             if not left:
                 break
             if time.monotonic() > impatient:
-                impatient = time.monotonic() + _IMPATIENCE
+                # Heat does not resume a deletion whose engine has died.
+                impatient = time.monotonic() + next_one
                 for member in left:
-                    # What still has its time is left in peace.
-                    if member.is_deleted and (member.gone or time.time() > (
-                            member.asked + self.timeout)):
+                    if member.is_deleted and self._kind.may_delete_again(
+                            member.gone, time.time() > (
+                                member.asked + self.timeout)):
                         repeated += 1
                         with contextlib.suppress(*TROUBLE):
                             member.stack.start_delete()
@@ -415,20 +419,14 @@ class Scene:
     def _has_ended(self, member):
         if member.is_deleted:
             return member.stack.is_gone()
-        if self._is_busy(member):
+        if not member.taken or member.scalable.is_busy(member.victim):
             member.quiet = None
             return False
         # What Senlin has given up is made up for when the guest says again
         # that it has drained.
         member.quiet = member.quiet or time.monotonic()
-        return (member.victim not in member.stack.members()
+        return (member.victim not in member.scalable.servers()
                 or time.monotonic() > member.quiet + _SAYS_AGAIN)
-
-    def _is_busy(self, member):
-        # Not by the actions on its nodes: what Senlin has given up before it
-        # could post a message waits for ever, and nobody waits for it.
-        return not member.taken or any(self._senlin.actions(
-            target_id=member.cluster_id, status=_UNFINISHED))
 
     def _judge(self, record):
         victims = {member.victim for member in self._members}
@@ -444,7 +442,7 @@ class Scene:
         record.drains = [
             verdict.Drain(m.phase, m.victim, m.asked, m.gone, bool(m.ended),
                           m.agent_log()) for m in self._members]
-        self._say('  every cluster is used again')
+        self._say('  every %s is used again' % self._kind.NAME)
         kept = [member for member in self._members if not member.is_deleted]
         with concurrent.futures.ThreadPoolExecutor(8) as pool:
             record.unusable = {
@@ -453,20 +451,19 @@ class Scene:
         record.left = self._left(self._belongings)
 
     def _recover(self, member):
-        """Bring a cluster back to its size; return what went wrong."""
+        """Bring it back to its size; return what went wrong."""
+        scalable = member.scalable
         try:
-            if member.victim in member.stack.members():
+            if member.victim in scalable.servers():
                 # Senlin has given its scale-in up; who still wants the server
                 # away asks again, as an alarm does.
-                member.stack.scale_in()
+                scalable.scale_in(member.victim)
                 tenant.wait_for(
                     'the deletion by a second scale-in', lambda: (
-                        member.victim not in member.stack.members()),
+                        member.victim not in scalable.servers()),
                     self.timeout + PATIENCE)
-            action = member.stack.scale_out()
-            tenant.wait_for('the scale-out', lambda: (
-                member.stack.is_over(action)), PATIENCE)
-            size = len(member.stack.members())
+            scalable.scale_out(PATIENCE)
+            size = len(scalable.servers())
             return None if size == member.size else (
                 '%d members instead of %d' % (size, member.size))
         except TROUBLE as error:
@@ -475,12 +472,9 @@ class Scene:
     def _left(self, before):
         """Return what stacks have left that are gone, {kind: names}."""
         def find():
-            mine = set()
-            for stack in self._kept.values():
-                for server, node in stack.nodes().items():
-                    mine |= {server, node.id}
-            return inventory.added(
-                before, inventory.take(self.local, self.project), mine)
+            mine = set().union(*(scalable.belongings() for scalable in
+                                 self._kept.values()))
+            return inventory.added(before, self._inventory(), mine)
 
         end = time.monotonic() + 30
         left = find()

@@ -64,6 +64,8 @@ class Record:
     :param over: when it was over.
     :param lost: {server: [when]} the fault itself took the sessions with it,
         as a reboot does.
+    :param overtime: seconds that a server may outlive its timeout, or the
+        fault if that is longer; None for any time.
     :param repeated: how often the tenant had to delete a stack again.
     :param unusable: {phase: what was wrong when it was used again}.
     :param left: {kind: names} of what is still there after the stacks went.
@@ -75,6 +77,7 @@ class Record:
     sessions: list = dataclasses.field(default_factory=list)
     drains: list = dataclasses.field(default_factory=list)
     lost: dict = dataclasses.field(default_factory=dict)
+    overtime: float = None
     repeated: int = 0
     unusable: dict = dataclasses.field(default_factory=dict)
     left: dict = dataclasses.field(default_factory=dict)
@@ -83,7 +86,8 @@ class Record:
 def broken(record):
     """Return a sentence for each thing that breaks an invariant."""
     return [*_cut_sessions(record), *_early_deletions(record),
-            *_endless_drains(record), *_repeated_handlers(record),
+            *_endless_drains(record), *_overtime(record),
+            *_repeated_handlers(record),
             *_unusable(record), *_left(record), *_proves_nothing(record)]
 
 
@@ -154,6 +158,16 @@ def _endless_drains(record):
                    % (drain.server, drain.phase))
 
 
+def _overtime(record):
+    for drain in record.drains:
+        end = max(drain.asked + record.timeout, record.over)
+        if None not in (record.overtime, drain.gone) and (
+                drain.gone > end + record.overtime):
+            yield ('%.8s (%s): gone %d s after its timeout' % (
+                drain.server, drain.phase,
+                drain.gone - drain.asked - record.timeout))
+
+
 def _repeated_handlers(record):
     for drain in record.drains:
         for token, handler in repeated(drain.log):
@@ -185,7 +199,7 @@ def repeated(log):
 
 def _unusable(record):
     for phase, problem in record.unusable.items():
-        yield 'the cluster of phase %s is of no use: %s' % (phase, problem)
+        yield 'what was in phase %s is of no use: %s' % (phase, problem)
 
 
 def _left(record):

@@ -7,8 +7,10 @@ import pytest
 from faults import __main__ as command
 from faults import catalogue
 from faults import inventory
+from faults import phases
 from faults import render
 from faults import verdict
+from sandbox import releases
 
 TIMEOUT = 100
 LOG = """\
@@ -109,6 +111,23 @@ def test_endless_drain_is_noticed():
         drains=[drain(ended=False, gone=None)])
 
 
+def test_server_that_outlives_its_timeout_is_noticed():
+    """A group that forgets a drain would still be green in the end."""
+    [problem] = broken(drains=[drain(gone=169)], overtime=60)
+
+    assert 'a (handler): gone 61 s after its timeout' == problem
+    assert [] == broken(drains=[drain(gone=167)], overtime=60)
+    assert [] == broken(drains=[drain(gone=169)])
+
+
+def test_server_that_outlives_its_timeout_in_a_long_fault_is_excused():
+    """Nobody can delete a server while the fault lasts."""
+    run = record(drains=[drain(gone=169)], overtime=60)
+    run.over = 120
+
+    assert [] == verdict.broken(run)
+
+
 def test_server_that_stays_is_no_breach():
     """Senlin may give a scale-in up; the server still serves."""
     assert [] == broken(drains=[drain(gone=None)])
@@ -132,7 +151,7 @@ def test_interrupted_handler_and_another_drain_are_no_repetition():
 
 def test_useless_cluster_and_leftovers_are_noticed():
     """The trouble would begin after the drain."""
-    assert ['the cluster of phase told is of no use: why'] == broken(
+    assert ['what was in phase told is of no use: why'] == broken(
         unusable={'told': 'why'})
     assert ['left behind: queues q1, q2'] == broken(
         left={'queues': {'q2', 'q1'}, 'policies': set()})
@@ -207,7 +226,8 @@ def test_parts_keep_their_results_apart():
 
 
 REPORT = {
-    'date': '2026-01-01', 'seed': 7, 'timeout': TIMEOUT, 'seconds': 120,
+    'release': '2024.1', 'date': '2026-01-01',
+    'seed': 7, 'timeout': TIMEOUT, 'seconds': 120,
     'machine': {'cores': 2, 'memory_gib': 16}, 'injections': [
         {'faults': ['heat-killed'], 'seconds': 5, 'broken': ['why']},
         {'faults': ['heat-stopped'], 'seconds': 6, 'broken': [],
@@ -225,7 +245,7 @@ def test_summary_shows_what_broke():
 
 def test_page_has_what_broke_and_the_seed():
     """Whoever reads the page would believe that all is well."""
-    text = render.page(REPORT)
+    text = render.page([REPORT])
 
     assert 'seed 7: 2 injections in 2 minutes; 1 sessions, of which 0' in (
         ' '.join(text.split()))
@@ -242,3 +262,33 @@ def test_parts_are_put_together_in_their_order():
     report = render.merged(parts)
     assert whole == report['injections']
     assert 9 == report['seconds']
+
+
+def test_lines_are_told_from_each_other():
+    """The table of one line would have rows of the other one."""
+    old = {key: value for key, value in REPORT.items() if key != 'release'}
+    new = dict(REPORT, release='2026.2')
+
+    reports = render.by_line([new, old, new])
+    assert ['2024.1', '2026.2'] == [report['release'] for report in reports]
+    assert [2, 4] == [len(report['injections']) for report in reports]
+    text = render.page(reports)
+    assert text.index('**OpenStack 2024.1**') < text.index('2026.2')
+
+
+def test_lines_keep_their_results_apart():
+    """A run on one line would overwrite that of the other one."""
+    paths = {command.results(part, line) for line in releases.KNOWN
+             for part in ((1, 1), (1, 2))}
+
+    assert 2 * len(releases.KNOWN) == len(paths)
+    assert 'results.json' == command.results(line='2024.1').name
+
+
+def test_faults_and_phases_are_those_of_the_line():
+    """A service that is not there would be killed, or one left out."""
+    has_senlin = releases.is_installed('senlin')
+
+    assert has_senlin == ('senlin-killed' in catalogue.FAULTS)
+    assert has_senlin == ('senlin-stopped' in catalogue.FAULTS)
+    assert has_senlin != ('removal' in phases.PHASES)
