@@ -16,24 +16,33 @@ import sys
 import time
 import traceback
 
+from bench import clusters
 from bench import context as contexts
 from bench import costs
 from bench import gone
+from bench import groups
 from bench import growth
+from bench import growth_during_drain
 from bench import overhead
 from bench import render
 from bench import sessions_cut
 from bench import software_deployment
 from bench import told
 from sandbox import cloud
+from sandbox import environments
 from sandbox import lifecycle
 from sandbox import machine
+from sandbox import releases
 
 # In the order of the page. Growth comes late: it leaves the services tired.
-MEASUREMENTS = (sessions_cut, told, gone, overhead, growth,
-                software_deployment, costs)
+MEASUREMENTS = (sessions_cut, told, gone, overhead, growth_during_drain,
+                growth, software_deployment, costs)
 
 BUILD = cloud.REPO / 'build' / 'bench'
+
+# Who scales in this line.
+SCALING = (clusters.Clusters if releases.is_installed('senlin')
+           else groups.Groups)
 
 
 def _parser():
@@ -51,7 +60,7 @@ def _parser():
                         help='how the figures are printed')
     parser.add_argument('--render', action='store_true',
                         help='measure nothing: write the figures of the last '
-                             'run into the documentation')
+                             'run of each release line into the documentation')
     return parser
 
 
@@ -65,7 +74,7 @@ def measure(modules, quick, keep, say, save):
     local = lifecycle.LocalCloud(cloud.Cloud(), say)
     measured = {}
     with local.running(keep):
-        context = contexts.Context(local, quick, say)
+        context = contexts.Context(local, SCALING, quick, say)
         try:
             for module in modules:
                 say('== %s ==' % module.TITLE)
@@ -84,6 +93,7 @@ def measure(modules, quick, keep, say, save):
                     say('  not measured: %s' % found['error'])
                 measured[module.NAME] = dict(
                     found, title=module.TITLE, quick=quick,
+                    release=releases.current(),
                     date=datetime.date.today().isoformat(),
                     seconds=round(time.monotonic() - began, 1),
                     load_before=round(load, 2), machine=machine.describe())
@@ -101,8 +111,27 @@ def _keep_traceback(name):
     return path
 
 
-def _read(path):
+def _results(line):
+    """Where the results of a release line are."""
+    return BUILD / ('%s.json' % releases.named('results', line))
+
+
+def _read(line):
+    """Return {name: result} of a release line."""
+    path = _results(line)
     return json.loads(path.read_text()) if path.exists() else {}
+
+
+def _render():
+    """Write what there is into the documentation; return the exit status."""
+    lines = {line: _read(line) for line in releases.KNOWN}
+    if not any(lines.values()):
+        print('bench: there are no results in %s: run the benchmark first.'
+              % BUILD, file=sys.stderr)
+        return 2
+    for path in render.documentation(lines):
+        print(path.relative_to(cloud.REPO))
+    return 0
 
 
 def main(argv=None):
@@ -111,18 +140,12 @@ def main(argv=None):
     :returns: 0 if every goal was met, 1 if one was missed, 2 if something
         could not be measured.
     """
-    args = _parser().parse_args(argv)
+    args = environments.parse(_parser(), argv)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    results = BUILD / 'results.json'
-    before = _read(results)
     if args.render:
-        if not before:
-            print('bench: %s is not there: run the benchmark first.'
-                  % results, file=sys.stderr)
-            return 2
-        for path in render.documentation(before):
-            print(path.relative_to(cloud.REPO))
-        return 0
+        return _render()
+    results = _results(releases.current())
+    before = _read(releases.current())
     modules = [module for module in MEASUREMENTS
                if not args.only or module.NAME in args.only]
     # JSON alone on the standard output.
@@ -146,7 +169,7 @@ def main(argv=None):
     except KeyboardInterrupt:
         print('bench: interrupted.', file=sys.stderr)
         return 130
-    render.pictures(measured, BUILD, 'png')
+    render.pictures(measured, BUILD, 'png', releases.current())
     if args.format == 'json':
         print(json.dumps(measured, indent=1))
     else:

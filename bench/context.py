@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""What the measurements share: the cloud, a tenant, and drained clusters."""
+"""What the measurements share: the cloud, a tenant, and drained servers."""
 
 from concurrent import futures
 import contextlib
@@ -14,29 +14,34 @@ import typing
 import psutil
 
 from bench import logs
-from sandbox.services import postgres
+from sandbox import bootstrap
 from tests.functional import tenant
 
 TEMPLATES = pathlib.Path(__file__).with_name('templates')
 
-# Services whose requests are counted.
-COUNTED = ('keystone', 'zaqar', 'senlin', 'heat')
+# How many servers are made at once: Nova and its neighbours give up when there
+# are too many on two cores. They go all at once.
+_BATCHES = (10, 5, 2, 1)
 
-# Nova and its neighbours give up when too many servers are made at once on two
-# cores. They go all at once.
-_BATCH = 10
+# How many single members are made for rounds one after the other. Each step of
+# a group of Heat's touches all of its members.
+_SINGLES = 5
 
 # Seconds for all that is waited for once. The longest is that a hundred
 # servers go, on a machine with two cores.
 PATIENCE = 600
 
-# Seconds between two looks at Senlin's database and the guests' folders, and
-# for whatever is not measured.
-_LOOK = 0.05
+# Seconds between two looks at a database and the guests' folders, and for
+# whatever is not measured.
+LOOK = 0.05
 _WAIT = 0.2
 
+# Seconds until the guests are quiet, and of the quiet that is measured.
+_SETTLE = 3
+_QUIET = 10
+
 # How members go: by the hook and the agent; by the hook, and we complete the
-# lifecycle as the handler ends; without a hook.
+# lifecycle as the handler ends, where that is not all of it; without a hook.
 HOOK, DIRECT, NONE = MODES = ('hook', 'direct', 'none')
 
 
@@ -48,7 +53,7 @@ class Round(typing.NamedTuple):
     """Members that went at once, and what that cost.
 
     :param members: {server: {event: seconds since the epoch}}.
-    :param asked: when Senlin was asked, `over` when it was done.
+    :param asked: when somebody asked for it, `over` when it was done.
     :param counts: {service: requests without polls} until the end.
     :param cpu: {service: seconds of CPU}, of API and engine together.
     :param idle: the same, in `idle_seconds` of quiet before: a tuple of
@@ -77,8 +82,8 @@ class Round(typing.NamedTuple):
 
     @property
     def look(self):
-        """Seconds until Senlin sees that the last member has gone."""
-        return self.over - max(events['node_over']
+        """Seconds until whoever scales sees that the last member has gone."""
+        return self.over - max(events['member_over']
                                for events in self.members.values())
 
 
@@ -102,12 +107,15 @@ class Context:
     """What each measurement is given.
 
     :param local: the LocalCloud, which is up.
+    :param scaling: class of who scales in it: `bench.clusters.Clusters` or
+        `bench.groups.Groups`.
     :param quick: small sizes, to try the benchmark and not to publish.
     :param say: called with a line of progress.
     """
 
-    def __init__(self, local, quick=False, say=print):
+    def __init__(self, local, scaling, quick=False, say=print):
         self.local = local
+        self.scaling = scaling(self)
         self.quick = quick
         self.say = say
         self.project = tenant.Tenant(local)
@@ -117,9 +125,10 @@ class Context:
         """Return one of two, by how thorough this run is."""
         return quick if self.quick else usual
 
-    def wait(self, what, condition, patience=PATIENCE):
+    def wait(self, what, condition, patience=PATIENCE, look=_WAIT):
         """Return the first true value of a condition.
 
+        :param look: seconds between two looks.
         :raises BenchError: when there is none in time.
         """
         end = time.monotonic() + patience
@@ -129,57 +138,47 @@ class Context:
                 return value
             if time.monotonic() > end:
                 raise BenchError('Waited %d s for %s.' % (patience, what))
-            time.sleep(_WAIT)
+            time.sleep(look)
 
-    def create_stack(self, user_data):
-        """Create the two clusters with a user data of one's own."""
-        stack = self.project.create_stack(
-            TEMPLATES / 'clusters.yaml', user_data=user_data)
-        return {name: stack.output(name)
-                for name in ('hooked', 'unhooked', 'queue')}
-
-    def resize(self, cluster_id, size):
-        """Ask for a size, and return Senlin's action."""
-        answer = self.project.connection.clustering.post(
-            '/clusters/%s/actions' % cluster_id, json={'resize': {
-                'adjustment_type': 'EXACT_CAPACITY', 'number': size,
-                'min_size': 0, 'strict': False}})
-        if not answer.ok:
-            raise BenchError('Senlin does not resize cluster %s: %s'
-                             % (cluster_id, answer.text))
-        return answer.json()['action']
-
-    def complete(self, cluster_id, token):
-        """Let Senlin go on with a member that waits."""
-        self.project.connection.clustering.post(
-            '/clusters/%s/actions' % cluster_id, microversion='1.9',
-            json={'complete_lifecycle': {'lifecycle_action_token': token}})
-
-    def grow(self, cluster_id, size):
-        """Make a cluster larger; return {server: its guest's folder}."""
-        have = len(self._servers(cluster_id))
+    def grow(self, group, size):
+        """Make a group larger; return {server: its guest's folder}."""
+        have = len(self.scaling.servers(group))
         if have > size:
             # Left by a round that failed.
-            self.empty(cluster_id)
+            self.empty(group)
             have = 0
         while have < size:
-            have = min(have + _BATCH, size)
+            have += max(step for step in _BATCHES if step <= size - have)
             self.say('  %d of %d servers' % (have, size))
-            self._await(self.resize(cluster_id, have))
+            self._resize(group, have)
         return {server: self.project.guest(server)
-                for server in self._servers(cluster_id)}
+                for server in self.scaling.servers(group)}
 
-    def empty(self, cluster_id):
-        self._await(self.resize(cluster_id, 0))
+    def empty(self, group):
+        self._resize(group, 0)
 
-    def senlin(self, statement, *parameters):
-        """Ask Senlin's database, which costs Senlin nothing."""
-        return postgres.ask(self._database, statement, *parameters)
+    def _resize(self, group, size):
+        self.wait_for_end(self.scaling.resize(group, size))
 
-    @functools.cached_property
-    def _database(self):
-        # One for all: PostgreSQL starts a process for each.
-        return postgres.connect(self.local.cloud, 'senlin')
+    def wait_for_end(self, step):
+        """Return when what `scaling.resize` has asked for was over."""
+        return self.wait('the end of a scaling step',
+                         lambda: self.scaling.ended(step), look=LOOK)
+
+    def prepare(self, guests, seconds):
+        """Let agents be at rest, and drain handlers take so many seconds."""
+        for guest in guests.values():
+            (guest / 'var/lib/bench-seconds').write_text('%g\n' % seconds)
+        for server, guest in guests.items():
+            self.wait('the agent of ' + server,
+                      lambda guest=guest: 'server ' in agent_log(guest))
+        time.sleep(_SETTLE)
+
+    def address(self, server):
+        """Address of a server."""
+        [first, *_others] = self.project.connection.compute.get_server(
+            server).addresses[bootstrap.NETWORK]
+        return first['addr']
 
     def tail(self, service):
         return logs.Tail(self.local.processes.log(service))
@@ -188,7 +187,7 @@ class Context:
     def processes(self):
         """Return {service: its process}."""
         return {name: psutil.Process(self.local.processes.pid(name))
-                for name in COUNTED}
+                for name in self.scaling.COUNTED}
 
     def cpu(self):
         """Return {service: seconds of CPU that it has had}."""
@@ -196,23 +195,6 @@ class Context:
                  for name, process in self.processes.items()}
         return {name: time.user + time.system
                 for name, time in times.items()}
-
-    def _servers(self, cluster_id):
-        return [server for server, in self.senlin(
-            "SELECT physical_id FROM node WHERE cluster_id = %s "
-            "AND status = 'ACTIVE'", cluster_id)]
-
-    def _await(self, action_id):
-        """Wait for the end of an action of Senlin's; return when it was."""
-        def ended():
-            [[status, reason, end]] = self.senlin(
-                'SELECT status, status_reason, end_time FROM action '
-                'WHERE id = %s', action_id)
-            if status in ('FAILED', 'CANCELLED'):
-                raise BenchError('Senlin\'s action %s has %s: %s'
-                                 % (action_id, status, reason))
-            return status == 'SUCCEEDED' and float(end)
-        return self.wait('the end of action ' + action_id, ended)
 
     # Rounds
 
@@ -238,61 +220,47 @@ class Context:
         return done[:number]
 
     @functools.cached_property
-    def clusters(self):
-        """The stack that all rounds share."""
-        return self.create_stack((TEMPLATES / 'handler.sh').read_text())
+    def groups(self):
+        """What all rounds share, by name."""
+        return self.scaling.create((TEMPLATES / 'handler.sh').read_text())
 
 
 class Drains:
     """Rounds of one kind, one after the other.
 
     Nothing is asked of the services while members drain: times come from
-    logs, from the guests' folders, which lie on this machine, and from
-    Senlin's database.
+    logs, from the guests' folders, which lie on this machine, and from the
+    database of whoever scales.
     """
-
-    # Seconds until the guests are quiet, and of the quiet that is measured.
-    _SETTLE = 3
-    _QUIET = 10
 
     def __init__(self, context, mode, seconds):
         self._context = context
         self._mode = mode
         self._seconds = seconds
-        clusters = context.clusters
-        self._queue = clusters['queue']
-        self._cluster = clusters['unhooked' if mode == NONE else 'hooked']
+        self._queue = context.groups['queue']
+        self._group = context.groups['unhooked' if mode == NONE else 'hooked']
 
     def run(self, size, number):
-        """Return the rounds; of single members, all are made first."""
+        """Return the rounds; of single members, some are made at once."""
         rounds = []
-        per_growth = number if size == 1 else 1
         while len(rounds) < number:
-            guests = self._context.grow(self._cluster, size * per_growth)
-            self._prepare(guests)
+            per_growth = (min(_SINGLES, number - len(rounds))
+                          if size == 1 else 1)
+            guests = self._context.grow(self._group, size * per_growth)
+            self._context.prepare(guests, PATIENCE if self._mode == DIRECT
+                                  else self._seconds)
             for left in range(per_growth, 0, -1):
                 rounds.append(self._drain(guests, size * (left - 1)))
                 self._context.say('  %d of %d: %.1f s' % (
                     len(rounds), number, rounds[-1].seconds))
         return rounds
 
-    def _prepare(self, guests):
-        for guest in guests.values():
-            (guest / 'var/lib/bench-seconds').write_text(
-                '%g\n' % (PATIENCE if self._mode == DIRECT
-                          else self._seconds))
-        for server, guest in guests.items():
-            self._context.wait(
-                'the agent of ' + server,
-                lambda guest=guest: 'server ' in _text(
-                    guest / 'var/log/drain-agent.log'))
-        time.sleep(self._SETTLE)
-
     def _drain(self, guests, left):
         """Let all but so many members go."""
         context = self._context
-        services = {name: context.tail(name) for name in (*COUNTED, 'nova')}
-        quiet = self._QUIET if left == 0 else 0
+        counted = context.scaling.COUNTED
+        services = {name: context.tail(name) for name in (*counted, 'nova')}
+        quiet = _QUIET if left == 0 else 0
         cpu = context.cpu()
         time.sleep(quiet)
         idle_cpu = _since(cpu, context.cpu())
@@ -309,12 +277,12 @@ class Drains:
                 for server, guest in guests.items()}
             for log in agents.values():
                 log.seek(0, 2)
-            watch = _Watch(context, self._cluster, guests, (
+            watch = _Watch(context, self._group, guests, (
                 agents if self._mode == DIRECT else {}), self._seconds)
             asked = time.time()
-            action = context.resize(self._cluster, left)
             with watch:
-                over = context._await(action)
+                over = context.wait_for_end(
+                    context.scaling.resize(self._group, left))
             # What is written last: Nova's log, when it has answered.
             time.sleep(0.5)
             members = watch.members()
@@ -325,7 +293,7 @@ class Drains:
         for server, at in logs.deletions(found['nova']).items():
             if server in members:
                 members[server]['nova_asked'] = at
-        # Senlin posts a message just after it has begun to wait for it.
+        # A message is posted just after somebody has begun to wait for it.
         waiting = sorted(
             (events for events in members.values() if 'waits' in events),
             key=lambda events: events['waits'])
@@ -339,34 +307,32 @@ class Drains:
             guests.pop(server)
         return Round(
             members, asked, over,
-            {name: logs.count(found[name])[False] for name in COUNTED},
+            {name: logs.count(found[name])[False] for name in counted},
             _since(cpu, context.cpu()),
-            ({name: idle[name][False] for name in COUNTED}, idle_cpu,
+            ({name: idle[name][False] for name in counted}, idle_cpu,
              idle['zaqar'][True]),
             quiet, (memory, heat.memory_info().rss))
 
 
 class _Watch:
-    """Look at Senlin's database and the guests, until told otherwise.
+    """Look at who waits and at the guests, until told otherwise.
 
     :param completed: {server: log of its agent} of the members whose lifecycle
         is completed by us, `seconds` after their handler has begun.
     """
 
-    def __init__(self, context, cluster_id, guests, completed, seconds):
+    def __init__(self, context, group, guests, completed, seconds):
         self._context = context
-        self._cluster_id = cluster_id
+        self._group = group
         self._guests = dict(guests)
         self._completed = completed
         self._seconds = seconds
-        # {token: (node, when it began to wait)}
+        # {token: (server, when it began to wait)}
         self._waits = {}
         # {server: when it was gone}
         self._gone = {}
         self._sent = {}
-        self._nodes = dict(context.senlin(
-            'SELECT id, physical_id FROM node WHERE cluster_id = %s',
-            cluster_id))
+        self._members = context.scaling.watch(group)
         # As many at once as Heat's CFN API lets signals through.
         self._pool = futures.ThreadPoolExecutor(16)
         self._stop = threading.Event()
@@ -386,19 +352,15 @@ class _Watch:
 
     def _run(self):
         try:
-            while not self._stop.wait(_LOOK):
+            while not self._stop.wait(LOOK):
                 self._look()
         except Exception as error:
             self._error = error
         self._look_at_guests()
 
     def _look(self):
-        for token, node, since in self._context.senlin(
-                'SELECT id, target, '
-                # When this version of the row was written.
-                'extract(epoch FROM pg_xact_commit_timestamp(xmin)) '
-                "FROM action WHERE status = 'WAITING_LIFECYCLE_COMPLETION'"):
-            self._waits.setdefault(token, (node, float(since)))
+        for token, wait in self._members.waits().items():
+            self._waits.setdefault(token, wait)
         self._look_at_guests()
         for server, log in self._completed.items():
             self._complete(server, log)
@@ -412,10 +374,10 @@ class _Watch:
         log.seek(position)
         if time.time() < events.get('runs', math.inf) + self._seconds:
             return
-        [token] = [token for token, (node, _since) in self._waits.items()
-                   if self._nodes[node] == server]
+        [token] = [token for token, (member, _since) in self._waits.items()
+                   if member == server]
         self._sent[server] = time.time()
-        self._pool.submit(self._context.complete, self._cluster_id, token)
+        self._pool.submit(self._context.scaling.complete, self._group, token)
 
     def _look_at_guests(self):
         for server, guest in list(self._guests.items()):
@@ -425,15 +387,11 @@ class _Watch:
 
     def members(self):
         """Return {server: {event: time}} of those that went."""
-        members = {}
-        for node, started, ended in self._context.senlin(
-                "SELECT target, start_time, end_time FROM action "
-                "WHERE action = 'NODE_DELETE' AND status = 'SUCCEEDED'"):
-            if node in self._nodes:
-                members[self._nodes[node]] = {
-                    'dispatched': float(started), 'node_over': float(ended)}
-        for node, since in self._waits.values():
-            members[self._nodes[node]]['waits'] = since
+        members = self._members.ended(self._gone)
+        for server, since in {**self._members.waits(),
+                              **self._waits}.values():
+            if server in members:
+                members[server]['waits'] = since
         for server, at in self._gone.items():
             members[server]['gone'] = at
         for server, at in self._sent.items():
@@ -445,5 +403,7 @@ def _since(before, after):
     return {name: after[name] - before[name] for name in before}
 
 
-def _text(path):
+def agent_log(guest):
+    """What the agent of a guest has said so far."""
+    path = guest / 'var/log/drain-agent.log'
     return path.read_text() if path.exists() else ''

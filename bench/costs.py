@@ -15,13 +15,12 @@ import psutil
 
 from bench import context as contexts
 from bench import figures
-from tests.functional import tenant
 
 NAME = 'costs'
 TITLE = 'What do a poll, a signal and a wait cost?'
 
-# What has to do with a drain. Redis is where Zaqar keeps its messages,
-# PostgreSQL where all others keep theirs.
+# What has to do with a drain, as far as it is installed. Redis is where Zaqar
+# keeps its messages, PostgreSQL where all others keep theirs.
 SERVICES = ('zaqar', 'redis', 'heat', 'keystone', 'senlin', 'postgres')
 
 # Requests to Zaqar, members that signal, seconds of waiting.
@@ -41,7 +40,7 @@ class Meter:
 
     def __init__(self, local):
         self._processes = {name: _processes(local, name)
-                           for name in SERVICES}
+                           for name in SERVICES if name in local.services}
         self._before = self._sums()
         self._began = time.monotonic()
 
@@ -53,7 +52,7 @@ class Meter:
         """Return (seconds that have passed, {service: CPU seconds})."""
         now = self._sums()
         return time.monotonic() - self._began, {
-            name: now[name] - self._before[name] for name in SERVICES}
+            name: now[name] - self._before[name] for name in now}
 
 
 def _processes(local, name):
@@ -101,10 +100,8 @@ def poll(config, number):
 def measure(context):
     """Return {what: {service: CPU seconds of one}}, what idles taken off."""
     polls, members, seconds = context.pick(SIZES, QUICK_SIZES)
-    context.say('  a cluster of %d members without an agent' % members)
-    stack = context.project.create_stack(
-        tenant.TEMPLATES / 'silent_cluster.yaml', size=members,
-        drain_timeout=tenant.PATIENCE)
+    context.say('  %d members without an agent' % members)
+    stack = context.scaling.create_silent(members)
     config = stack.agent_config()
     context.say('  %d s of quiet' % seconds)
     took, idle = _measure(context, lambda: time.sleep(seconds))
@@ -113,14 +110,16 @@ def measure(context):
     def cost(work, number):
         took, used = _measure(context, work)
         return {name: max(used[name] - idle[name] * took, 0) / number
-                for name in SERVICES}
+                for name in used}
 
     context.say('  %d polls' % polls)
     costs = {'poll': cost(lambda: poll(config, polls), polls)}
     stack.start_delete()
     tokens = list(stack.wait_for_drains(members).values())
     context.say('  %d s of waiting for %d drains' % (seconds, members))
-    costs['waited second'] = cost(lambda: time.sleep(seconds), seconds)
+    costs['waited second'] = cost(
+        lambda: time.sleep(seconds),
+        seconds * context.scaling.waiting(members))
     context.say('  %d signals' % members)
     costs['signal'] = cost(lambda: _signal(stack, config['signal_url'],
                                            tokens), members)
@@ -153,14 +152,14 @@ def at_scale(costs, servers=SERVERS, interval=1, drains=DRAINS,
     return {name: (servers / interval * costs['poll'][name]
                    + drains / 3600 * (costs['signal'][name]
                                       + drain * costs['waited second'][name]))
-            for name in SERVICES}
+            for name in costs['poll']}
 
 
 def run(context):
     """Return the result, see `bench.figures.result`."""
     costs = measure(context)
     rows = [[name, *(1000 * costs[what][name] for what in costs)]
-            for name in SERVICES]
+            for name in costs['poll']]
     for row in rows:
         row += [at_scale(costs, interval=interval)[row[0]]
                 for interval in INTERVALS]

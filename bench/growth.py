@@ -28,6 +28,7 @@ def run(context):
     of CPU that each member costs a service, and those of Zaqar for a poll.
     """
     rows, goals, costs = [], [], {}
+    counted = context.scaling.COUNTED
     seconds = context.pick(DRAIN, QUICK_DRAIN)
     for size in context.pick(SIZES, QUICK_SIZES):
         [hooked] = context.rounds(contexts.HOOK, size, seconds)
@@ -39,13 +40,13 @@ def run(context):
         rows.append([
             size, hooked.seconds, slowest, unhooked.seconds, ratio,
             max(hooked.spans('asked', 'waits')),
-            *[round(cost['requests'][name], 1) for name in contexts.COUNTED],
+            *[round(cost['requests'][name], 1) for name in counted],
             cost['cpu']['heat'], round(hooked.memory[1] / _MEBIBYTE)])
         goals.append(figures.goal(
             '%s: time against drain and deletion' % contexts.members(size),
             ratio, TIME_RATIO))
     few, many = sorted(costs)[min(1, len(costs) - 1)], max(costs)
-    for name in contexts.COUNTED:
+    for name in counted:
         if costs[few]['requests'][name]:
             goals.append(figures.goal(
                 'requests to %s a member, %d against %d members'
@@ -54,13 +55,13 @@ def run(context):
                 REQUESTS_RATIO))
     return dict(figures.result(
         ['At once', 'Time', 'Drain', 'No hook', 'Ratio', 'Posted',
-         *[name.capitalize() for name in contexts.COUNTED], 'CPU', 'MiB'],
+         *[name.capitalize() for name in counted], 'CPU', 'MiB'],
         rows, goals,
         {'kind': 'lines', 'title': TITLE, 'x': 'Members that drain at once',
          'y': 'Requests for each of them',
          'series': {name.capitalize(): [
              (size, cost['requests'][name]) for size, cost in costs.items()]
-             for name in contexts.COUNTED}}), costs=costs)
+             for name in counted}}), costs=costs)
 
 
 def _cost(round_):

@@ -14,10 +14,12 @@ import typing
 from demo import watch
 
 # By services that log in the manner of oslo.log, with the request in it in the
-# manner of a web server.
+# manner of a web server. Nova leaves out the protocol when another one is in
+# front of it, which logs the same request once more.
 _REQUEST = re.compile(
     r'(?P<time>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3}) .*'
-    r'"(?P<method>[A-Z]+) (?P<path>\S+) HTTP/1\.\d"(?P<rest>.*)')
+    r'"(?P<method>[A-Z]+) (?P<path>[^\s"]+)(?: HTTP/1\.\d"|"(?= status: ))'
+    r'(?P<rest>.*)')
 # Nova's way to say how long it took to answer.
 _DURATION = re.compile(r' time: (?P<seconds>[\d.]+)')
 # What a guest asks: the agent has no other library than Python's.

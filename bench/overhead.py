@@ -12,18 +12,23 @@ RATIO = 1.15
 # Seconds: a member that has just looked, looks again then.
 POLL = 1
 
-# What Senlin sees last, and what a tenant pays for until then.
-_ENDS = {
-    "Senlin's action over": lambda rounds: [
-        round_.seconds for round_ in rounds],
-    'server gone': lambda rounds: contexts.spans(rounds, 'asked', 'gone'),
-}
-_PARTS = {
-    'Nova asked to delete it': lambda rounds: contexts.spans(
-        rounds, 'asked', 'nova_asked'),
-    "of it Senlin's last look": lambda rounds: [
-        round_.look for round_ in rounds],
-}
+
+def _ends(scaling):
+    """What whoever scales sees last, and what a tenant pays for until then."""
+    return {
+        scaling.STEP + ' over': lambda rounds: [
+            round_.seconds for round_ in rounds],
+        'server gone': lambda rounds: contexts.spans(rounds, 'asked', 'gone'),
+    }
+
+
+def _parts(scaling):
+    return {
+        'Nova asked to delete it': lambda rounds: contexts.spans(
+            rounds, 'asked', 'nova_asked'),
+        'of it ' + scaling.LAST: lambda rounds: [
+            round_.look for round_ in rounds],
+    }
 
 
 def run(context):
@@ -31,12 +36,13 @@ def run(context):
     hooked = context.rounds(contexts.HOOK, 1, 0, context.pick(20, 2))
     unhooked = context.rounds(contexts.NONE, 1, 0, context.pick(10, 2))
     rows, goals, series = [], [], {}
-    for text, samples in {**_ENDS, **_PARTS}.items():
+    ends = _ends(context.scaling)
+    for text, samples in {**ends, **_parts(context.scaling)}.items():
         with_hook, without = samples(hooked), samples(unhooked)
         base, total = figures.median(without), figures.median(with_hook)
         rows.append([text, base, figures.p95(without), total,
                      figures.p95(with_hook)])
-        if text in _ENDS:
+        if text in ends:
             series['%s, with the hook' % text] = with_hook
             series['%s, without' % text] = without
             goals.append(figures.goal(

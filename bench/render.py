@@ -2,10 +2,14 @@
 
 """Figures for people: on the terminal, as pictures, in the documentation."""
 
+import json
+
 import matplotlib
 from matplotlib import figure
 
+from bench import summary
 from sandbox import cloud
+from sandbox import releases
 from tools import rst
 
 PAGES = cloud.REPO / 'doc' / 'source' / 'benchmark_figures'
@@ -53,7 +57,8 @@ def _figures(result):
 
 def _when(result):
     machine = result['machine']
-    return '%s, %d cores (%s), %d GiB of memory, %s, Python %s%s' % (
+    return '%s%s, %d cores (%s), %d GiB of memory, %s, Python %s%s' % (
+        'OpenStack %s, ' % result['release'] if 'release' in result else '',
         result['date'], machine['cores'], machine['processor'],
         machine['memory_gib'], machine['system'], machine['python'],
         ', in small sizes' if result['quick'] else '')
@@ -78,14 +83,14 @@ def text(results):
     return '\n\n'.join(blocks) + '\n'
 
 
-def pictures(results, folder, suffix):
-    """Draw what each measurement has to show; return the paths."""
+def pictures(results, folder, suffix, line):
+    """Draw what each measurement of a line has to show; return the paths."""
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
     for name, result in results.items():
         if not result.get('plot'):
             continue
-        path = folder / ('%s.%s' % (name, suffix))
+        path = folder / ('%s.%s' % (releases.named(name, line), suffix))
         _draw(result['plot']).savefig(
             path, bbox_inches='tight', dpi=120,
             metadata={'Date': None} if suffix == 'svg' else None)
@@ -93,28 +98,60 @@ def pictures(results, folder, suffix):
     return paths
 
 
-def documentation(results):
-    """Write tables and pictures for doc/source; return the paths."""
+def documentation(lines):
+    """Write tables and pictures for doc/source; return the paths.
+
+    What is there of a line that was not measured on this machine stays.
+
+    :param lines: {line: {name: result}}.
+    """
     PAGES.mkdir(parents=True, exist_ok=True)
-    paths = pictures(results, PICTURES, 'svg')
-    for name, result in results.items():
-        blocks = [rst.paragraph('Measured on %s.' % _when(result))]
-        if 'error' in result:
-            blocks.append(rst.paragraph('Not measured: ' + result['error']))
-        else:
-            blocks.append(_figures(result))
-            if result['goals']:
-                blocks.append(_table(['Goal', 'Measured', 'At most', 'Of'],
-                                     _goals(result)))
-            if result.get('plot'):
-                blocks.append(rst.image(
-                    'images/bench/%s.svg' % name,
-                    'The same as a picture: %s' % result['title']))
-        # Not a page of its own: the page about it includes it.
-        path = PAGES / (name + '.inc')
-        path.write_text(rst.page(_NOTE, *blocks))
-        paths.append(path)
-    return paths
+    paths = []
+    for line, results in lines.items():
+        if results:
+            paths += pictures(results, PICTURES, 'svg', line)
+            paths += [_page(name, result, line)
+                      for name, result in results.items()]
+            paths.append(_write_decisive(results, line))
+    return [*paths, _write('summary.inc', rst.page(_NOTE, _summary()))]
+
+
+def _page(name, result, line):
+    blocks = [rst.paragraph('Measured on %s.' % _when(result))]
+    if 'error' in result:
+        blocks.append(rst.paragraph('Not measured: ' + result['error']))
+    else:
+        blocks.append(_figures(result))
+        if result['goals']:
+            blocks.append(_table(['Goal', 'Measured', 'At most', 'Of'],
+                                 _goals(result)))
+        if result.get('plot'):
+            blocks.append(rst.image(
+                'images/bench/%s.svg' % releases.named(name, line),
+                'The same as a picture: %s' % result['title']))
+    # Not a page of its own: the page about it includes it.
+    return _write(releases.named(name, line) + '.inc',
+                  rst.page(_NOTE, *blocks))
+
+
+def _write_decisive(results, line):
+    """Keep what the summary needs once the results are elsewhere."""
+    return _write(line + '.json',
+                  json.dumps(summary.of(results), indent=1) + '\n')
+
+
+def _summary():
+    lines = {path.stem: json.loads(path.read_text())
+             for path in sorted(PAGES.glob('*.json'))}
+    return _table(['Figure', *lines],
+                  [[_cell(value) for value in row]
+                   for row in summary.rows(lines)])
+
+
+def _write(name, text_):
+    path = PAGES / name
+    path.write_text(text_)
+    return path
 
 
 def _draw(plot):

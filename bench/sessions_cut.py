@@ -31,12 +31,12 @@ TICK = 1
 def run(context):
     """Return the result, see `bench.figures.result`."""
     number = context.pick(200, 20)
-    clusters = context.create_stack(_user_data())
+    groups = context.scaling.create(_user_data())
     rows, bars, cuts = [], {}, {}
     for name, text in (('hooked', 'with the hook'),
                        ('unhooked', 'without')):
         context.say('%d sessions, %s' % (number, text))
-        sessions = _scale_in(context, clusters[name], number)
+        sessions = _scale_in(context, groups[name], number)
         states = [session.state for session in sessions]
         cuts[name] = states.count(client.State.CUT)
         finished = states.count(client.State.FINISHED)
@@ -56,10 +56,10 @@ def _user_data():
     return text
 
 
-def _scale_in(context, cluster_id, number):
+def _scale_in(context, group, number):
     """Open sessions on the only member, let it go, return the sessions."""
-    [server] = context.grow(cluster_id, 1)
-    address = context.project.addresses(cluster_id)[server]
+    [server] = context.grow(group, 1)
+    address = context.address(server)
     context.wait('%s to serve' % address, lambda: _serves(address))
     shortest, longest = context.pick(LENGTHS, QUICK_LENGTHS)
     sessions = [
@@ -71,7 +71,7 @@ def _scale_in(context, cluster_id, number):
     thread.start()
     context.wait('%d sessions' % number, lambda: all(
         session.opened for session in sessions))
-    context.empty(cluster_id)
+    context.empty(group)
     # Those that were cut notice it, those that are not come to their end.
     thread.join(longest + 2 * client.SILENCE)
     return sessions

@@ -137,12 +137,12 @@ def ours(context):
     """Return (seconds until told, until gone, Needs) of our agent."""
     size, _settle, seconds = context.pick(SIZES, QUICK_SIZES)
     rounds = context.rounds(contexts.HOOK, size, OUR_SECONDS)
-    cluster = context.clusters['hooked']
+    group = context.groups['hooked']
     context.say('  what %d agents need' % size)
-    servers = context.grow(cluster, size)
+    servers = context.grow(group, size)
     needed = needs(context, 'drain-agent', servers, 'zaqar', logs.is_poll,
                    seconds)
-    context.empty(cluster)
+    context.empty(group)
     return (contexts.spans(rounds, 'waits', 'runs'),
             contexts.spans(rounds, 'ends', 'nova_asked'), needed)
 

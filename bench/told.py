@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""Told: Senlin begins to wait for a member, and its drain handler runs."""
+"""Told: a member begins to be waited for, and its drain handler runs."""
 
 from bench import context as contexts
 from bench import figures
@@ -19,6 +19,7 @@ QUICK_SIZES = {1: (2, 0), 5: (1, 3)}
 def run(context):
     """Return the result, see `bench.figures.result`."""
     rows, goals, series = [], [], {}
+    who = context.scaling.WHO
     for size, (number, seconds) in context.pick(SIZES, QUICK_SIZES).items():
         rounds = context.rounds(contexts.HOOK, size, seconds, number)
         told = contexts.spans(rounds, 'waits', 'runs')
@@ -33,7 +34,7 @@ def run(context):
                                   figures.p95(told), LIMIT, 's'))
         series['%s at once' % contexts.members(size)] = told
     return figures.result(
-        ['At once', 'Drains', 'Median', '95 %', 'of it Senlin', 'the poll',
-         'the agent', '95 % without Senlin'], rows, goals,
+        ['At once', 'Drains', 'Median', '95 %', 'of it ' + who, 'the poll',
+         'the agent', '95 % without ' + who], rows, goals,
         {'kind': 'steps', 'title': TITLE, 'series': series, 'limit': LIMIT,
-         'x': 'Seconds from Senlin\'s wait to the drain handler'})
+         'x': 'Seconds from %s\'s wait to the drain handler' % who})

@@ -3,6 +3,7 @@
 """The benchmark must not flatter: its arithmetic, and how it reads logs."""
 
 import contextlib
+import re
 import types
 
 import pytest
@@ -13,6 +14,7 @@ from bench import figures
 from bench import growth
 from bench import logs
 from bench import render
+from bench import summary
 
 NOVA = (
     '2026-11-27 15:23:51.735 616 INFO nova.osapi_compute.wsgi.server '
@@ -78,6 +80,19 @@ def test_nova_was_asked_before_it_answered():
 
     assert SERVER == server
     assert requests[1].answered - 0.25 == asked
+
+
+def test_nova_behind_another_server_is_read():
+    """The server in front knows no duration, so Nova would seem slow."""
+    own = NOVA.replace(' HTTP/1.1"', '"') % ('DELETE', SERVER)
+    front = ZAQAR.replace('/v2/queues/%s', '/v2.1/servers/%s') % (
+        1, 'DELETE', SERVER, 'openstacksdk')
+    requests = logs.requests([own, front])
+
+    [(server, asked)] = logs.deletions(requests).items()
+
+    assert SERVER == server
+    assert requests[0].answered - 0.25 == asked
 
 
 def test_polls_of_agents_are_told_from_what_a_drain_asks():
@@ -162,10 +177,11 @@ def test_a_member_costs_what_the_idle_cloud_does_not():
 
 
 def results(**result):
-    return {'told': dict(
-        result, title='How soon?', date='2026-11-27', quick=False, seconds=9,
-        machine={'cores': 2, 'processor': 'one', 'memory_gib': 8,
-                 'system': 'Linux', 'python': '3.11'})}
+    machine = {'cores': 2, 'processor': 'one', 'memory_gib': 8,
+               'system': 'Linux', 'python': '3.11'}
+    return {'told': {'title': 'How soon?', 'date': '2026-11-27',
+                     'quick': False, 'seconds': 9, 'machine': machine,
+                     **result}}
 
 
 def test_a_missed_goal_is_told():
@@ -221,9 +237,34 @@ def test_documentation_has_figures_and_pictures(tmp_path, monkeypatch):
         {'kind': 'bars', 'title': 't', 'series': {'a': [('cut', 2)]}}]
 
     for plot in plots:
-        paths = render.documentation(results(**figures.result(
-            ['At once'], [[10]], [figures.goal('x', 1, 1)], plot)))
+        paths = render.documentation({'2024.1': results(**figures.result(
+            ['At once'], [[20]], [figures.goal('x', 1, 1)], plot))})
 
-        assert ['told.svg', 'told.inc'] == [path.name for path in paths]
-        assert '10' in paths[1].read_text()
+        assert ['told.svg', 'told.inc', '2024.1.json', 'summary.inc'] == [
+            path.name for path in paths]
+        assert '20' in paths[1].read_text()
         assert '</svg>' in paths[0].read_text()
+
+
+def test_figures_of_a_line_stay_beside_those_of_another(
+        tmp_path, monkeypatch):
+    """Who has run one line would take the other one off the page."""
+    monkeypatch.setattr(render, 'PAGES', tmp_path / 'pages')
+    monkeypatch.setattr(render, 'PICTURES', tmp_path / 'pictures')
+    for line, seconds in (('2024.1', 0.25), ('2026.2', 0.75)):
+        render.documentation({'2026.1': {}, line: results(**figures.result(
+            ['At once', 'Drains', 'Median', '95 %'],
+            [[1, 20, seconds, 0.9]], [], None))})
+
+    page = (tmp_path / 'pages/summary.inc').read_text()
+
+    assert ['Figure', '2024.1', '2026.2'] == page.splitlines()[3].split()
+    assert re.search(r'One server is told, median, s +0\.25 +0\.75\n', page)
+    assert '0.25' in (tmp_path / 'pages/told.inc').read_text()
+    assert '0.75' in (tmp_path / 'pages/told-2026.2.inc').read_text()
+
+
+def test_small_sizes_are_no_figures_to_compare():
+    """A run that only tried it would stand beside one of an hour."""
+    assert {'told'} == set(summary.of(results(rows=[])))
+    assert {} == summary.of(results(rows=[], quick=True))
