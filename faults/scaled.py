@@ -173,8 +173,8 @@ class Group:
 
     def is_scaling(self):
         """Whether it makes or removes members just now."""
-        return self.stack.project.heat.resources.metadata(
-            self.stack.id, 'group').get('scaling_in_progress')
+        return tenant.is_scaling(self.stack.project.heat, self.stack.id,
+                                 'group')
 
     def deletion_has_begun(self, victim):
         return victim in self.stack.pending()

@@ -72,7 +72,7 @@ class HookResource(resource.Resource):
 
         It has been upgraded. Nothing is deleted there then, and nobody cut.
         """
-        if clients.has_client(_SENLIN):
+        if not self.no_senlin():
             return False
         LOG.warning('%(name)s: %(id)s is left in Senlin, of which this Heat '
                     'knows nothing',
@@ -109,8 +109,9 @@ class SenlinResource(HookResource):
 
     @classmethod
     def is_service_available(cls, context):
-        if not clients.has_client(_SENLIN):
-            return False, _NO_SENLIN % cls.entity
+        problem = cls.no_senlin()
+        if problem:
+            return False, problem % cls.entity
         return super().is_service_available(context)
 
     def handle_create(self):

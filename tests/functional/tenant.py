@@ -68,6 +68,11 @@ def wait_for(what, condition, patience=PATIENCE):
         time.sleep(0.2)
 
 
+def is_scaling(heat, stack_id, name):
+    """Whether a group of Heat's makes or removes members."""
+    return heat.resources.metadata(stack_id, name).get('scaling_in_progress')
+
+
 def read(path):
     """Return a template as a dict, for a test that changes it."""
     return yaml.safe_load(path.read_text())
@@ -600,8 +605,7 @@ class GroupStack(Stack):
 
     def is_at_rest(self):
         """Whether nobody makes or removes members."""
-        return not self.project.heat.resources.metadata(*self._group).get(
-            'scaling_in_progress')
+        return not is_scaling(self.project.heat, *self._group)
 
     def capacity(self):
         """How many members there are to be."""

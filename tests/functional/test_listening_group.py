@@ -27,9 +27,8 @@ class Group:
 
     def rest(self):
         """Wait until nobody makes or removes members."""
-        tenant.wait_for('the end of a step', lambda: not (
-            self.project.heat.resources.metadata(self.stack.id, 'group').get(
-                'scaling_in_progress')))
+        tenant.wait_for('the end of a step', lambda: not tenant.is_scaling(
+            self.project.heat, self.stack.id, 'group'))
 
     def ask(self, what):
         # The group waits for a step that goes on, but not for ever, and
