@@ -8,6 +8,7 @@ engine of Heat's see the same there, before and after any of them has died.
 """
 
 import collections
+import contextlib
 import datetime
 import threading
 import time
@@ -49,6 +50,10 @@ _SHARED = 1
 
 # Seconds that a message has to live for Zaqar (18.0.0, min_message_ttl).
 _MIN_TTL = 60
+
+# Messages in one request: a few hundred bytes each, and Zaqar takes 256 KiB
+# (18.0.0, max_messages_post_size).
+_AT_ONCE = 100
 
 _read_lock = threading.Lock()
 # {ID of a hook's row: (when it was read, {server: Drain})}
@@ -172,40 +177,52 @@ class Hook:
         return [hook for hook in (cls._of(context, row) for row in rows)
                 if hook]
 
-    def begin(self, server, group=None):
-        """Return the drain of a server, begun now unless it has been."""
-        with self._claim(server):
-            drain = self._get(server)
-            if drain is None or drain.is_refused:
-                self._forget_old_ones()
-                begun = now()
-                drain = Drain(server, str(uuid.uuid4()), begun,
-                              begun + self.timeout, begun, False, None, None,
-                              None, group)
-                self._set(drain)
-        return drain
+    def begin(self, groups):
+        """Begin the drains of servers, but for those that have been begun.
 
-    def post(self, zaqar, drain):
-        """Put the message of a drain on the queue, if nobody has.
+        :param groups: {server: the group that wants to know, or None}.
+        :returns: {server: Drain} of them all.
+        """
+        with self._claim(*groups):
+            known = self.read()
+            self._forget_old_ones(known)
+            begun = now()
+            new = {server: Drain(server, str(uuid.uuid4()), begun,
+                                 begun + self.timeout, begun, False, None,
+                                 None, None, group)
+                   for server, group in groups.items()
+                   if server not in known or known[server].is_refused}
+            self._set(*new.values())
+        return {server: new.get(server) or known[server] for server in groups}
 
-        Should an engine die before that is noted, there are two messages; an
+    def post(self, zaqar, servers):
+        """Put the messages of drains on the queue that nobody has put there.
+
+        Should an engine die before that is noted, there are two of each; an
         agent takes a token once.
 
         :param zaqar: Heat's client of the tenant.
         """
-        with self._claim(drain.server):
-            drain = self._get(drain.server)
-            if drain is None or drain.is_posted:
-                return
-            zaqar.queue(self.queue_name, auto_create=False).post({
-                'ttl': max(self.timeout, _MIN_TTL),
-                # As Senlin writes it, which has IDs of its own for members
-                # (senlin/engine/actions/base.py, 16.0.0).
+        with self._claim(*servers):
+            silent = [drain for server, drain in self.read().items()
+                      if server in servers and not drain.is_posted]
+            queue = zaqar.queue(self.queue_name, auto_create=False)
+            for first in range(0, len(silent), _AT_ONCE):
+                some = silent[first:first + _AT_ONCE]
+                queue.post([self._message(drain) for drain in some])
+                self._set(*(drain._replace(is_posted=True) for drain in some))
+
+    def _message(self, drain):
+        """What Zaqar takes, as Senlin writes it.
+
+        Senlin has IDs of its own for members
+        (senlin/engine/actions/base.py, 16.0.0).
+        """
+        return {'ttl': max(self.timeout, _MIN_TTL),
                 'body': {'lifecycle_action_token': drain.token,
                          'node_id': drain.server,
                          'resource_id': drain.server,
-                         'lifecycle_transition_type': 'termination'}})
-            self._set(drain._replace(is_posted=True))
+                         'lifecycle_transition_type': 'termination'}}
 
     def answer(self, token, result, reason):
         """Note what a guest has answered.
@@ -254,21 +271,30 @@ class Hook:
             if drain is not None:
                 self._set(drain._replace(**values))
 
-    def _claim(self, server):
-        return _claim.claim(self.context, self._stack_id, server)
+    @contextlib.contextmanager
+    def _claim(self, *servers):
+        with contextlib.ExitStack() as claims:
+            # In one order, or two who claim could wait for each other.
+            for server in sorted(servers):
+                claims.enter_context(_claim.claim(
+                    self.context, self._stack_id, server))
+            yield
 
     def _get(self, server):
         return self.read().get(server)
 
-    def _set(self, drain):
-        resource_data.ResourceData.set(
-            self, _DRAIN + drain.server, jsonutils.dumps(drain._asdict()))
+    def _set(self, *drains):
+        with db_api.context_manager.writer.using(self.context):
+            for drain in drains:
+                resource_data.ResourceData.set(
+                    self, _DRAIN + drain.server,
+                    jsonutils.dumps(drain._asdict()))
         with _read_lock:
             _read.pop(self.id, None)
 
-    def _forget_old_ones(self):
-        for server, drain in self.read().items():
-            if drain.over is not None and (
+    def _forget_old_ones(self, drains):
+        for server, drain in drains.items():
+            if drain.over is not None and not drain.group and (
                     now() > drain.over + _REMEMBERED):
                 resource_data.ResourceData.delete(self, _DRAIN + server)
 

@@ -285,14 +285,15 @@ class AutoScalingGroup(autoscaling_group.AutoScalingResourceGroup):
             number = min(number,
                          len(candidates) - self.properties[self.MIN_SIZE])
             victims = _in_order(hook.criteria, candidates)[:max(number, 0)]
-            for name, server in victims:
-                hook.begin(server, group=self._address(name))
+            drains = hook.begin({server: self._address(name)
+                                 for name, server in victims})
         LOG.info('%(name)s: to drain: %(members)s',
                  {'name': self.name, 'members': ', '.join(
                      '%s (server %s)' % victim for victim in victims)})
         _ticker.look()
         self.clear_stored_attributes()
-        self._settle()
+        self._take_note(hook, {name: drains[server]
+                               for name, server in victims})
 
     def _settle(self):
         """Take note of drains that are over.
@@ -300,17 +301,26 @@ class AutoScalingGroup(autoscaling_group.AutoScalingResourceGroup):
         :returns: {name of a member: drain} of those that are to be removed.
         """
         hook = self._hook()
+        return self._take_note(
+            hook, {**self._draining(), **self._being_removed(hook)})
+
+    def _take_note(self, hook, drains):
+        """Ask who has not been asked, and go by the outcomes there are.
+
+        :returns: those of the drains whose members are to be removed.
+        """
+        outcomes = {name: hook.outcome(drain)
+                    for name, drain in drains.items()}
+        outcomes.update(self._ask(hook, {
+            name: drain for name, drain in drains.items()
+            if outcomes[name] is None and not drain.is_posted}))
         leaving = {}
-        for name, drain in {**self._draining(),
-                            **self._being_removed(hook)}.items():
-            outcome = hook.outcome(drain)
-            if outcome is None and not drain.is_posted:
-                outcome = self._ask(hook, drain)
-            if outcome is None:
+        for name, drain in drains.items():
+            if outcomes[name] is None:
                 continue
             if drain.over is None:
-                hook.finish(drain, *outcome)
-            result, reason = outcome
+                hook.finish(drain, *outcomes[name])
+            result, reason = outcomes[name]
             if result == _signals.ROLLBACK:
                 hook.leave(drain)
                 LOG.info('%(name)s: %(member)s stays: %(reason)s',
@@ -340,21 +350,30 @@ class AutoScalingGroup(autoscaling_group.AutoScalingResourceGroup):
                 removed[name] = drain
         return removed
 
-    def _ask(self, hook, drain):
-        """Post the message of a drain; return its outcome if it has one."""
+    def _ask(self, hook, drains):
+        """Post the messages of drains.
+
+        :returns: {name of a member: outcome} of those that cannot hear it.
+        """
+        outcomes = {}
+        if not drains:
+            return outcomes
         try:
             # First: all others wait for it.
-            hook.post(self.client('zaqar'), drain)
-            if not _drains.is_running(self.client_plugin('nova'),
-                                      drain.server):
-                return _signals.CONTINUE, _('it is not running')
+            hook.post(self.client('zaqar'),
+                      [drain.server for drain in drains.values()])
+            for name, drain in drains.items():
+                if not _drains.is_running(self.client_plugin('nova'),
+                                          drain.server):
+                    outcomes[name] = (_signals.CONTINUE,
+                                      _('it is not running'))
         except _wait.SERVICE_ERRORS as error:
             if not _wait.is_outage(error):
                 raise
-            LOG.warning('%(name)s: server %(server)s is asked later: '
-                        '%(error)s',
-                        {'name': self.name, 'server': drain.server,
+            LOG.warning('%(name)s: %(members)s may be asked later: %(error)s',
+                        {'name': self.name, 'members': ', '.join(drains),
                          'error': _wait.describe(error)})
+        return outcomes
 
     def _remove(self, leaving):
         members = self._members()

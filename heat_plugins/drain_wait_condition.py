@@ -214,9 +214,9 @@ class DrainWaitCondition(_resource.ClusterActions, _resource.HookResource):
                          'because it is not running',
                          {'name': self.name, 'server': server})
                 return None
-            drain = drains.begin(server)
+            drain = drains.begin({server: None})[server]
         if not drain.is_posted:
-            drains.post(self.client('zaqar'), drain)
+            drains.post(self.client('zaqar'), [server])
         outcome = drains.outcome(drain)
         if outcome is None:
             return (_('Server %(server)s still drains (token %(token)s).')

@@ -374,6 +374,10 @@ class Stack:
             self.project.heat.stacks.delete(self.id)
         except heat_exceptions.HTTPNotFound:
             pass
+        except heat_exceptions.HTTPBadRequest:
+            # Of a stack that is just ending, Heat deletes the credentials
+            # first, and fails over a request that looks for them then.
+            wait_for('the end of the stack', self.is_gone)
 
     def suspend(self):
         self.project.heat.actions.suspend(self.id)

@@ -682,6 +682,8 @@ class Zaqar:
         self.journal = journal
         self.existing = set()
         self.messages = []
+        # Requests that have brought them.
+        self.posts = 0
         # What it keeps even when the queue is deleted.
         self.subscribed = []
         self.endpoint = self.PUBLIC
@@ -781,10 +783,12 @@ class _Queue:
                 'expires': '+%d seconds, call %d' % (ttl_seconds, number),
                 'signature': 'queue-secret-%d' % number}
 
-    def post(self, message):
+    def post(self, messages):
         self._zaqar.answer()
-        self._zaqar.journal.append('post message')
-        self._zaqar.messages.append(dict(message, queue=self.name))
+        self._zaqar.posts += 1
+        for message in messages:
+            self._zaqar.journal.append('post message')
+            self._zaqar.messages.append(dict(message, queue=self.name))
         self._zaqar.journal.answered()
 
     def delete(self):

@@ -190,6 +190,22 @@ class GroupTest(base.ServiceTestCase):
         self.assertEqual(set(), self.draining())
         self.assertEqual(2, self.size())
 
+    def test_nobody_is_told_later_because_of_others(self):
+        """Of many who go at once, the last would have less time."""
+        drains = self.plugin_module('_drains')
+        for at_once, requests in ((100, 1), (2, 2)):
+            self.make(size=5)
+            self.patchobject(drains, '_AT_ONCE', new=at_once)
+            told = []
+            self.nova.servers.__contains__.side_effect = lambda server: (
+                told.append(len(self.zaqar.messages)) or True)
+            before = self.zaqar.posts
+
+            self.scale(-4)
+            self.assertEqual([4] * 4, told)
+            self.assertEqual(4, len(set(self.told())))
+            self.assertEqual(requests, self.zaqar.posts - before)
+
     def test_criteria_of_the_hook(self):
         """The parameter would be a promise that only Senlin keeps."""
         self.make(criteria='YOUNGEST_FIRST')
@@ -394,6 +410,9 @@ class GroupTest(base.ServiceTestCase):
         self.members.refuses = base.HeatError('busy')
         self.assertRaises(base.HeatError, self.sweep)
 
+        # Long after what is over is forgotten.
+        self.time.sleep(2 * 3600)
+        self.scale(-1)
         self.members.refuses = None
         self.assertIsNone(self.sweep())
         self.assertNotIn(oldest, self.members.members)

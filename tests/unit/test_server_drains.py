@@ -329,9 +329,9 @@ class HookTest(_GuardTestCase):
         """The ticker of an engine would post what the group is posting."""
         hook = self.plugin_module('_drains').Hook.find(
             self.hook.context, self.hook.FnGetRefId())
-        drain = hook.begin(SERVER)
+        hook.begin({SERVER: None})
         for _i in range(2):
-            hook.post(self.hook.client('zaqar'), drain)
+            hook.post(self.hook.client('zaqar'), [SERVER])
 
         self.assertEqual(1, len(self.zaqar.messages))
 
