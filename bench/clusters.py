@@ -23,6 +23,9 @@ class Clusters:
     STEP = "Senlin's action"
     LAST = "Senlin's last look"
 
+    # Members of a cluster, at the most.
+    MOST = 100
+
     # Services whose requests are counted.
     COUNTED = ('keystone', 'zaqar', 'senlin', 'heat')
 

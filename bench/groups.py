@@ -56,6 +56,10 @@ class Groups:
     STEP = "Heat's step"
     LAST = "Heat's end of it"
 
+    # Members of a group, at the most: each step of Heat's touches all of them,
+    # and twice as many take four times as long.
+    MOST = 50
+
     # Services whose requests are counted.
     COUNTED = ('keystone', 'zaqar', 'heat')
 

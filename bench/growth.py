@@ -30,7 +30,9 @@ def run(context):
     rows, goals, costs = [], [], {}
     counted = context.scaling.COUNTED
     seconds = context.pick(DRAIN, QUICK_DRAIN)
-    for size in context.pick(SIZES, QUICK_SIZES):
+    sizes = [size for size in context.pick(SIZES, QUICK_SIZES)
+             if size <= context.scaling.MOST]
+    for size in sizes:
         [hooked] = context.rounds(contexts.HOOK, size, seconds)
         [unhooked] = context.rounds(contexts.NONE, size, 0)
         slowest = max(hooked.spans('runs', 'ends'))

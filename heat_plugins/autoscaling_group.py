@@ -45,6 +45,9 @@ _TURN_LASTS = 20
 _PATIENCE = 15
 _PERIOD = 1
 
+# How many looks, at the most, are for others who have just drained as well.
+_GATHERS = 5
+
 
 class _Busy(resource.NoActionRequired):
     """Somebody makes or removes members."""
@@ -176,6 +179,7 @@ class AutoScalingGroup(autoscaling_group.AutoScalingResourceGroup):
         self._take_turn()
         removed = set()
         try:
+            leaving = self._gather(leaving)
             # Others may answer while these are removed.
             while not leaving.keys() <= removed:
                 self._remove(leaving)
@@ -374,6 +378,21 @@ class AutoScalingGroup(autoscaling_group.AutoScalingResourceGroup):
                         {'name': self.name, 'members': ', '.join(drains),
                          'error': _wait.describe(error)})
         return outcomes
+
+    def _gather(self, leaving):
+        """Return who leaves, with those who answer in these seconds.
+
+        In a removal Heat looks at each member there is, so it takes long, and
+        who comes late waits for the next one.
+        """
+        for _second in range(_GATHERS):
+            if self._draining().keys() <= leaving.keys():
+                break
+            time.sleep(_PERIOD)
+            before, leaving = leaving, self._settle()
+            if leaving.keys() == before.keys():
+                break
+        return leaving
 
     def _remove(self, leaving):
         members = self._members()

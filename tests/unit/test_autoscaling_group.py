@@ -376,6 +376,31 @@ class GroupTest(base.ServiceTestCase):
         self.assertIsNone(self.sweep())
         self.assertEqual(1, len(self.members.members))
 
+    def test_who_answers_at_once_goes_at_once(self):
+        """Each removal touches every member, so the last would wait long."""
+        self.make(size=5)
+        first, second, _third, _fourth, _fifth = self.members.members
+        updates, slept = self.members.updates, self.time.slept
+        self.scale(-3)
+        self.answer(first)
+        answers = [second]
+        self.time.meanwhile = lambda: answers and self.answer(answers.pop())
+
+        self.assertIsNone(self.sweep())
+        self.assertEqual(1, self.members.updates - updates)
+        self.assertEqual(3, len(self.members.members))
+        # One look more than brought an answer.
+        self.assertEqual(2, self.time.slept - slept)
+
+    def test_last_answer_waits_for_nobody(self):
+        """Every member would go later."""
+        self.scale(-1)
+        slept = self.time.slept
+        self.answer(self.told()[0])
+
+        self.assertIsNone(self.sweep())
+        self.assertEqual(0, self.time.slept - slept)
+
     def test_what_is_asked_during_a_removal_is_done_after_it(self):
         """An alarm that fires in those seconds would be dropped."""
         self.group.metadata_set({'scaling_in_progress': True})
