@@ -29,25 +29,26 @@ _PERIOD = 1
 _SCAN_PERIOD = 30
 
 # Seconds until a group that has not done what it should is told again. It is
-# deaf while it makes or removes members, as Heat's own is.
-_PATIENCE = 5
+# deaf while it makes or removes members, as Heat's own is. Of many guests that
+# answer at once it hears once.
+_PATIENCE = 2
 
 # Programs that are an engine of Heat's, or have one.
 _ENGINES = ('heat-engine', 'heat-all')
 
 _lock = threading.Lock()
 _thread = None
-# Set when there are drains that this engine has not looked for.
+# Set when there is something to look at before a second is over.
 _news = threading.Event()
 
 
 def look():
-    """Look at the drains that have just begun, until they are over."""
+    """Look now, at drains that have just begun or ended as well."""
     _news.set()
     _start()
 
 
-def tell(group):
+def _tell(group):
     """Let a group look at its drains, if it can.
 
     :param group: what `Drain.group` holds.
@@ -98,7 +99,7 @@ def _run():
     # {what a group is told by: when it was told last}
     told = {}
     while True:
-        time.sleep(_PERIOD)
+        _news.wait(_PERIOD)
         try:
             if (_news.is_set() or scanned is None or
                     time.monotonic() > scanned + _SCAN_PERIOD):
@@ -123,5 +124,5 @@ def _tell_whom_it_concerns(hook, told):
         if key in told and time.monotonic() < told[key] + _PATIENCE:
             continue
         told[key] = time.monotonic()
-        if not tell(drain.group):
+        if not _tell(drain.group):
             hook.leave(drain)

@@ -302,11 +302,17 @@ class AutoScalingGroup(autoscaling_group.AutoScalingResourceGroup):
     def _settle(self):
         """Take note of drains that are over.
 
+        It asks for nothing but the hook, because it is asked for often.
+
         :returns: {name of a member: drain} of those that are to be removed.
         """
         hook = self._hook()
-        return self._take_note(
-            hook, {**self._draining(), **self._being_removed(hook)})
+        return self._take_note(hook, self._begun(hook))
+
+    def _begun(self, hook):
+        """Return {name of a member: its drain}, of drains of this group's."""
+        return {drain.group['member']: drain
+                for drain in hook.read().values() if self._has_begun(drain)}
 
     def _take_note(self, hook, drains):
         """Ask who has not been asked, and go by the outcomes there are.
@@ -334,25 +340,6 @@ class AutoScalingGroup(autoscaling_group.AutoScalingResourceGroup):
             else:
                 leaving[name] = drain
         return leaving
-
-    def _being_removed(self, hook):
-        """Return {name of a member: its drain} of those on their way out.
-
-        An engine may have died there, or removing them has failed. Of those
-        that have gone nobody is told any more.
-        """
-        there = set(self._group_data(refresh=True).member_names(True))
-        members = self._members()
-        removed = {}
-        for drain in hook.read().values():
-            if not self._has_begun(drain):
-                continue
-            name = drain.group['member']
-            if name not in there:
-                hook.leave(drain)
-            elif name not in members:
-                removed[name] = drain
-        return removed
 
     def _ask(self, hook, drains):
         """Post the messages of drains.
@@ -385,8 +372,9 @@ class AutoScalingGroup(autoscaling_group.AutoScalingResourceGroup):
         In a removal Heat looks at each member there is, so it takes long, and
         who comes late waits for the next one.
         """
-        for _second in range(_GATHERS):
-            if self._draining().keys() <= leaving.keys():
+        hook = self._hook()
+        for _look in range(_GATHERS):
+            if self._begun(hook).keys() <= leaving.keys():
                 break
             time.sleep(_PERIOD)
             before, leaving = leaving, self._settle()
@@ -395,12 +383,22 @@ class AutoScalingGroup(autoscaling_group.AutoScalingResourceGroup):
         return leaving
 
     def _remove(self, leaving):
-        members = self._members()
-        self._leaving = [name for name in members if name in leaving]
-        try:
-            super().resize(len(members) - len(self._leaving))
-        finally:
-            self._leaving = ()
+        """Remove members, and end their drains.
+
+        An engine may have died here before, or it has failed: then they are
+        in no template any more. Some may have gone in another way.
+        """
+        members, servers = self._members(), self._servers()
+        there = set(self._group_data().member_names(True))
+        # Nobody is removed in the place of one that has been replaced.
+        names = {name for name, drain in leaving.items() if name in there
+                 and servers.get(name, drain.server) == drain.server}
+        if names:
+            self._leaving = [name for name in members if name in names]
+            try:
+                super().resize(len(members) - len(self._leaving))
+            finally:
+                self._leaving = ()
         hook = self._hook()
         for drain in leaving.values():
             hook.leave(drain)

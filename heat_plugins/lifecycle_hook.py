@@ -551,7 +551,7 @@ class LifecycleHook(_resource.HookResource, signal_responder.SignalResponder):
             raise resource.NoActionRequired(
                 res_name=self.name, reason='nothing waits for this signal')
         if drain.group:
-            _ticker.tell(drain.group)
+            _ticker.look()
         return (_('%(result)s for server %(server)s after %(took)d s, by '
                   '%(who)s: %(reason)s.')
                 % {'result': signal.result, 'server': drain.server,

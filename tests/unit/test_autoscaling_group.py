@@ -56,6 +56,8 @@ class Members:
         self.meanwhile = lambda: None
         # Raised instead of an update.
         self.refuses = None
+        # {name: ID} of servers that are others than those of the beginning.
+        self.replaced = {}
         # Whether the engine dies before it has removed a member.
         self.dies = False
 
@@ -88,7 +90,8 @@ class Members:
             del self.members[name]
 
     def servers(self):
-        return {name: 'server-' + name for name in self.members}
+        return {name: self.replaced.get(name, 'server-' + name)
+                for name in self.members}
 
 
 class GroupTest(base.ServiceTestCase):
@@ -98,7 +101,7 @@ class GroupTest(base.ServiceTestCase):
         self.plugin_module('_drains')._read.clear()
         self.ticker = self.plugin_module('_ticker')
         self.patchobject(self.ticker, 'look')
-        self.patchobject(self.ticker, 'tell')
+        self.patchobject(self.ticker, '_tell')
         self.make()
 
     def make(self, size=3, **values):
@@ -184,8 +187,9 @@ class GroupTest(base.ServiceTestCase):
         self.assertEqual(2, self.group.attributes['current_size'])
 
         self.assertIsNotNone(self.sweep())
+        self.ticker.look.reset_mock()
         self.answer(oldest)
-        self.ticker.tell.assert_called_once()
+        self.ticker.look.assert_called_once()
         self.assertIsNone(self.sweep())
         self.assertEqual(set(others), set(self.members.members))
         self.assertEqual(set(), self.draining())
@@ -447,13 +451,28 @@ class GroupTest(base.ServiceTestCase):
         """The ticker would ring for ever."""
         oldest = next(iter(self.members.members))
         self.scale(-1)
+        updates = self.members.updates
         del self.members.members[oldest]
+        self.answer(oldest)
 
         self.sweep()
+        self.assertEqual(0, self.members.updates - updates)
         drains = self.plugin_module('_drains')
         hook = drains.Hook.find(self.hook.context, self.hook.FnGetRefId())
         self.assertEqual([None], [drain.group for drain
                                   in hook.drains().values()])
+
+    def test_member_that_was_replaced_is_not_removed(self):
+        """Its successor would go without having been asked."""
+        oldest = next(iter(self.members.members))
+        self.scale(-1)
+        self.answer(oldest)
+        self.members.replaced[oldest] = 'another'
+
+        self.sweep()
+        self.assertIn(oldest, self.members.members)
+        self.assertEqual(3, self.size())
+        self.assertIsNotNone(self.sweep())
 
     def test_outage_costs_time_only(self):
         """A scale-in would be lost, or a member go without a message."""

@@ -52,10 +52,11 @@ class TickerTest(base.PluginTestCase):
         client = self.patchobject(self.ticker.rpc_client, 'EngineClient')
         self.signal = client.return_value.resource_signal
         self.patchobject(self.ticker, 'time', new=mock.Mock(
-            sleep=self._sleep, monotonic=lambda: self.now))
+            monotonic=lambda: self.now))
+        self.patchobject(self.ticker._news, 'wait', new=self._wait)
         self.addCleanup(self.ticker._news.clear)
 
-    def _sleep(self, seconds):
+    def _wait(self, seconds):
         self.now += seconds
         if self.now > self.end:
             raise _End
@@ -94,7 +95,7 @@ class TickerTest(base.PluginTestCase):
         """What it has not heard would be lost."""
         self.hooks.return_value = [Hook(drain(), drain(), outcome='over')]
 
-        self.run_for(11)
+        self.run_for(5)
         self.assertEqual(3, len(self.told()))
 
     def test_group_that_has_gone_is_told_no_more(self):
@@ -115,8 +116,8 @@ class TickerTest(base.PluginTestCase):
             exception.NotSupported(feature='Signal during DELETE'),
             oslo_messaging.MessagingTimeout(), None]
 
-        self.assertTrue(self.ticker.tell(GROUP))
-        self.run_for(11)
+        self.assertTrue(self.ticker._tell(GROUP))
+        self.run_for(5)
         self.assertEqual([], hook.left)
         self.assertEqual(4, len(self.told()))
 
