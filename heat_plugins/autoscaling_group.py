@@ -166,8 +166,8 @@ class AutoScalingGroup(autoscaling_group.AutoScalingResourceGroup):
     def handle_signal(self, details=None):
         """Go by what the drains have come to.
 
-        The hook sends it when a guest has answered, and the ticker when the
-        time of one is over.
+        The ticker sends it when a guest has answered, or the time of one is
+        over.
         """
         if self.status == self.IN_PROGRESS:
             raise resource.NoActionRequired(
