@@ -117,6 +117,7 @@ def answers(url):
         return False
 
 
+@tenant.long_with_senlin
 def test_nothing_scales_out_what_is_being_deleted(project):
     """A server that is added behind a drain would be deleted without one."""
     stack = project.create_gated(size=1)
