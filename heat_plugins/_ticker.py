@@ -117,8 +117,7 @@ def _run():
 
 def _tell_whom_it_concerns(hook, told):
     for drain in hook.drains().values():
-        if not drain.group or (
-                drain.is_posted and hook.outcome(drain) is None):
+        if not drain.group or not _is_due(hook, drain):
             continue
         key = (drain.group['stack']['stack_id'], drain.group['name'])
         if key in told and time.monotonic() < told[key] + _PATIENCE:
@@ -126,3 +125,11 @@ def _tell_whom_it_concerns(hook, told):
         told[key] = time.monotonic()
         if not _tell(drain.group):
             hook.leave(drain)
+
+
+def _is_due(hook, drain):
+    if drain.is_posted:
+        return hook.outcome(drain) is not None
+    # Whoever has just begun it posts its message now. To be told of that, a
+    # group would not be told of an answer that comes as soon.
+    return drain.age > _PATIENCE

@@ -32,8 +32,8 @@ class Hook:
         self.left.append(drain)
 
 
-def drain(group=GROUP, is_posted=True):
-    return types.SimpleNamespace(group=group, is_posted=is_posted)
+def drain(group=GROUP, is_posted=True, age=60):
+    return types.SimpleNamespace(group=group, is_posted=is_posted, age=age)
 
 
 class _End(BaseException):
@@ -90,6 +90,18 @@ class TickerTest(base.PluginTestCase):
 
         self.run_for(2)
         self.assertEqual(['group'], self.told())
+
+    def test_answer_that_comes_at_once_is_told_at_once(self):
+        """Nobody is told of it in the seconds after the group was told."""
+        hook = Hook(outcome='over')
+        hook.drains = mock.Mock(side_effect=[
+            {0: drain(is_posted=False, age=0.1)}, {0: drain(age=0.8)}])
+        self.hooks.return_value = [hook]
+        times = []
+        self.signal.side_effect = lambda *_args: times.append(self.now)
+
+        self.run_for(2)
+        self.assertEqual([2], times)
 
     def test_group_that_is_busy_is_told_again(self):
         """What it has not heard would be lost."""
