@@ -235,8 +235,9 @@ class Hook:
         else:
             return None
         with self._claim(server):
-            drain = self._get(server)
-            if drain.token != token:
+            drain = self.read().get(server)
+            # Forgotten meanwhile, or begun anew.
+            if drain is None or drain.token != token:
                 return None
             if drain.result is None:
                 self._set(drain._replace(
@@ -259,17 +260,18 @@ class Hook:
 
     def finish(self, drain, result, reason):
         """Note that whoever waited for a drain goes by its outcome."""
-        self._change(drain.server, result=result, reason=reason, over=now())
+        self._change([drain], result=result, reason=reason, over=now())
 
-    def leave(self, drain):
-        """Let a group know nothing more of a drain."""
-        self._change(drain.server, group=None)
+    def leave(self, *drains):
+        """Let a group know nothing more of drains."""
+        self._change(drains, group=None)
 
-    def _change(self, server, **values):
-        with self._claim(server):
-            drain = self._get(server)
-            if drain is not None:
-                self._set(drain._replace(**values))
+    def _change(self, drains, **values):
+        servers = [drain.server for drain in drains]
+        with self._claim(*servers):
+            known = self.read()
+            self._set(*(known[server]._replace(**values)
+                        for server in servers if server in known))
 
     @contextlib.contextmanager
     def _claim(self, *servers):
@@ -279,9 +281,6 @@ class Hook:
                 claims.enter_context(_claim.claim(
                     self.context, self._stack_id, server))
             yield
-
-    def _get(self, server):
-        return self.read().get(server)
 
     def _set(self, *drains):
         with db_api.context_manager.writer.using(self.context):

@@ -172,19 +172,20 @@ class AutoScalingGroup(autoscaling_group.AutoScalingResourceGroup):
         if self.status == self.IN_PROGRESS:
             raise resource.NoActionRequired(
                 res_name=self.name, reason='it is being changed')
-        leaving = self._settle()
+        hook = self._hook()
+        leaving = self._settle(hook)
         if not leaving:
             raise resource.NoActionRequired(
                 res_name=self.name, reason='no drain is over')
         self._take_turn()
         removed = set()
         try:
-            leaving = self._gather(leaving)
+            leaving = self._gather(hook, leaving)
             # Others may answer while these are removed.
             while not leaving.keys() <= removed:
-                self._remove(leaving)
+                self._remove(hook, leaving)
                 removed.update(leaving)
-                leaving = self._settle()
+                leaving = self._settle(hook)
         finally:
             # The cooldown counts from the end of a drain as well.
             self._finished_scaling(None, 'drained')
@@ -299,14 +300,13 @@ class AutoScalingGroup(autoscaling_group.AutoScalingResourceGroup):
         self._take_note(hook, {name: drains[server]
                                for name, server in victims})
 
-    def _settle(self):
+    def _settle(self, hook):
         """Take note of drains that are over.
 
         It asks for nothing but the hook, because it is asked for often.
 
         :returns: {name of a member: drain} of those that are to be removed.
         """
-        hook = self._hook()
         return self._take_note(hook, self._begun(hook))
 
     def _begun(self, hook):
@@ -366,23 +366,22 @@ class AutoScalingGroup(autoscaling_group.AutoScalingResourceGroup):
                          'error': _wait.describe(error)})
         return outcomes
 
-    def _gather(self, leaving):
+    def _gather(self, hook, leaving):
         """Return who leaves, with those who answer in these seconds.
 
         In a removal Heat looks at each member there is, so it takes long, and
         who comes late waits for the next one.
         """
-        hook = self._hook()
         for _look in range(_GATHERS):
             if self._begun(hook).keys() <= leaving.keys():
                 break
             time.sleep(_PERIOD)
-            before, leaving = leaving, self._settle()
+            before, leaving = leaving, self._settle(hook)
             if leaving.keys() == before.keys():
                 break
         return leaving
 
-    def _remove(self, leaving):
+    def _remove(self, hook, leaving):
         """Remove members, and end their drains.
 
         An engine may have died here before, or it has failed: then they are
@@ -399,9 +398,7 @@ class AutoScalingGroup(autoscaling_group.AutoScalingResourceGroup):
                 super().resize(len(members) - len(self._leaving))
             finally:
                 self._leaving = ()
-        hook = self._hook()
-        for drain in leaving.values():
-            hook.leave(drain)
+        hook.leave(*leaving.values())
 
     def _take_turn(self):
         with self._turns():
