@@ -70,11 +70,20 @@ def measure(modules, quick, keep, say, save):
     A measurement that fails takes none of the others with it.
 
     :param save: called with that after each measurement.
+    :raises SandboxError: if the cloud has servers, of a run that was killed
+        for example: their agents would be measured as well.
     """
     local = lifecycle.LocalCloud(cloud.Cloud(), say)
     measured = {}
     with local.running(keep):
         context = contexts.Context(local, SCALING, quick, say)
+        servers = context.project.servers()
+        if servers:
+            raise cloud.SandboxError(
+                'the local cloud in %s has %d servers, which would be '
+                'measured as well: delete their stacks first, or all of it '
+                'with "python -m sandbox down --purge".'
+                % (local.cloud.state, len(servers)))
         try:
             for module in modules:
                 say('== %s ==' % module.TITLE)

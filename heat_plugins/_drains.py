@@ -156,6 +156,11 @@ class Hook:
         return {key[len(_DRAIN):]: _load(value) for key, value in data.items()
                 if key.startswith(_DRAIN)}
 
+    def draining(self):
+        """Return {server: Drain} of those that go or have gone."""
+        return {server: drain for server, drain in self.read().items()
+                if not drain.is_refused}
+
     def pending(self):
         """Return what waits, as the hook's attribute of that name shows it."""
         return [{'lifecycle_action_token': drain.token, 'node_id': None,
@@ -258,20 +263,28 @@ class Hook:
                 _('no heartbeat for %d seconds') % self._heartbeat_timeout)
         return None
 
-    def finish(self, drain, result, reason):
-        """Note that whoever waited for a drain goes by its outcome."""
-        self._change([drain], result=result, reason=reason, over=now())
+    def finish(self, outcomes):
+        """Note that whoever waited for drains goes by their outcomes.
+
+        :param outcomes: {server: (result, reason)}.
+        """
+        over = now()
+        self._change({
+            server: {'result': result, 'reason': reason, 'over': over}
+            for server, (result, reason) in outcomes.items()})
 
     def leave(self, *drains):
         """Let a group know nothing more of drains."""
-        self._change(drains, group=None)
+        self._change({drain.server: {'group': None} for drain in drains})
 
-    def _change(self, drains, **values):
-        servers = [drain.server for drain in drains]
-        with self._claim(*servers):
+    def _change(self, changes):
+        if not changes:
+            return
+        with self._claim(*changes):
             known = self.read()
             self._set(*(known[server]._replace(**values)
-                        for server in servers if server in known))
+                        for server, values in changes.items()
+                        if server in known))
 
     @contextlib.contextmanager
     def _claim(self, *servers):

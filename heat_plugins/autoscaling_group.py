@@ -100,6 +100,12 @@ class AutoScalingGroup(autoscaling_group.AutoScalingResourceGroup):
 
     attributes_schema = {
         **autoscaling_group.AutoScalingResourceGroup.attributes_schema,
+        autoscaling_group.AutoScalingResourceGroup.CURRENT_SIZE:
+        attributes.Schema(
+            _('The number of members that do not drain.'),
+            type=attributes.Schema.INTEGER,
+            cache_mode=attributes.Schema.CACHE_NONE,
+        ),
         DRAINING: attributes.Schema(
             _('The IDs of the servers that drain now, by the names of their '
               'members.'),
@@ -123,9 +129,11 @@ class AutoScalingGroup(autoscaling_group.AutoScalingResourceGroup):
 
     def _resolve_attribute(self, name):
         # What "openstack stack resource show" goes by, of which Heat's own
-        # group says nothing there.
+        # group says nothing there. The hook may be of the same stack, whose
+        # references Heat has not looked up then.
         if name in (self.DRAINING, self.CURRENT_SIZE):
-            return self.get_attribute(name)
+            with self.frozen_properties():
+                return self.get_attribute(name)
         return super()._resolve_attribute(name)
 
     def get_size(self):
@@ -160,7 +168,6 @@ class AutoScalingGroup(autoscaling_group.AutoScalingResourceGroup):
             # Those that are being removed are in no template.
             removed = size - len(self._members())
             super().resize(max(capacity, size) - removed)
-            # Its attributes are stored at the end of an update.
             self._look_anew()
 
     def handle_signal(self, details=None):
@@ -189,7 +196,6 @@ class AutoScalingGroup(autoscaling_group.AutoScalingResourceGroup):
         finally:
             # The cooldown counts from the end of a drain as well.
             self._finished_scaling(None, 'drained')
-            self.clear_stored_attributes()
         return _('Removed after their drains: %s.') % ', '.join(
             sorted(removed))
 
@@ -272,20 +278,21 @@ class AutoScalingGroup(autoscaling_group.AutoScalingResourceGroup):
     def _draining(self):
         """Return {name of a member: its drain, under way or just over}."""
         hook = _drains.Hook.find(self.context, self.properties[self.HOOK])
-        drains = hook.read() if hook else {}
+        drains = hook.draining() if hook else {}
         # A group without drains need not be asked for its servers.
         if not drains:
             return {}
         return {name: drains[server]
                 for name, server in self._servers().items()
-                if server in drains and not drains[server].is_refused}
+                if server in drains}
 
     def _begin_drains(self, number):
         hook = self._hook()
         with self._claim():
-            draining = self._draining()
-            candidates = [member for member in self._servers().items()
-                          if member[0] not in draining]
+            draining = hook.draining()
+            candidates = [(name, server)
+                          for name, server in self._servers().items()
+                          if server not in draining]
             # Somebody else may have begun since the number was found.
             number = min(number,
                          len(candidates) - self.properties[self.MIN_SIZE])
@@ -296,7 +303,6 @@ class AutoScalingGroup(autoscaling_group.AutoScalingResourceGroup):
                  {'name': self.name, 'members': ', '.join(
                      '%s (server %s)' % victim for victim in victims)})
         _ticker.look()
-        self.clear_stored_attributes()
         self._take_note(hook, {name: drains[server]
                                for name, server in victims})
 
@@ -324,21 +330,20 @@ class AutoScalingGroup(autoscaling_group.AutoScalingResourceGroup):
         outcomes.update(self._ask(hook, {
             name: drain for name, drain in drains.items()
             if outcomes[name] is None and not drain.is_posted}))
-        leaving = {}
-        for name, drain in drains.items():
-            if outcomes[name] is None:
-                continue
-            if drain.over is None:
-                hook.finish(drain, *outcomes[name])
-            result, reason = outcomes[name]
+        over = {name: outcome for name, outcome in outcomes.items() if outcome}
+        hook.finish({drains[name].server: outcome
+                     for name, outcome in over.items()
+                     if drains[name].over is None})
+        leaving, staying = {}, {}
+        for name, (result, reason) in over.items():
             if result == _signals.ROLLBACK:
-                hook.leave(drain)
+                staying[name] = drains[name]
                 LOG.info('%(name)s: %(member)s stays: %(reason)s',
                          {'name': self.name, 'member': name,
                           'reason': reason})
-                self.clear_stored_attributes()
             else:
-                leaving[name] = drain
+                leaving[name] = drains[name]
+        hook.leave(*staying.values())
         return leaving
 
     def _ask(self, hook, drains):

@@ -222,7 +222,7 @@ class DrainWaitCondition(_resource.ClusterActions, _resource.HookResource):
             return (_('Server %(server)s still drains (token %(token)s).')
                     % {'server': server, 'token': drain.token})
         if drain.over is None:
-            drains.finish(drain, *outcome)
+            drains.finish({server: outcome})
         result, reason = outcome
         if result == _signals.ROLLBACK:
             raise exception.Error(

@@ -6,10 +6,9 @@ from concurrent import futures
 import uuid
 
 import pytest
+import requests
 
 from tests.functional import tenant
-
-pytestmark = tenant.needs_senlin
 
 
 @pytest.fixture(scope='module')
@@ -51,6 +50,7 @@ def test_engines_share_the_signals_of_one_hook(project, engines, log_of):
     assert all('signal refused' in log_of(engine) for engine in engines)
 
 
+@tenant.needs_senlin
 def test_drain_goes_on_when_its_engine_dies(local, project, engines, log_of):
     """Servers would go undrained, or the stack could never be deleted."""
     stack = project.create_gated(size=2)
@@ -101,3 +101,62 @@ def test_drain_outlives_rabbitmq(local, project, engines):
 
     tenant.wait_for('the stack to be gone', stack.is_gone)
     assert server not in project.servers()
+
+
+@tenant.needs_none
+def test_group_hears_its_guests_whichever_engine_dies(local, project, engines):
+    """A group would depend on the engine that has begun a drain."""
+    stack = project.create_silent(size=len(engines) + 2, drain_timeout=240,
+                                  min_size=1)
+    begun = {}
+    for number in range(1, len(engines) + 1):
+        stack.scale_in()
+        begun = stack.wait_for_drains(number)
+    for engine, (server, token) in zip(engines, begun.items()):
+        local.kill(engine)
+        try:
+            assert 'ACTIVE' == project.servers()[server]
+            stack.signal({'lifecycle_action_token': token,
+                          'lifecycle_action_result': 'CONTINUE',
+                          'reason': 'done'}).raise_for_status()
+            tenant.wait_for('the deletion', lambda: (
+                server not in project.servers()))
+            tenant.wait_for('the group to know', lambda: (
+                server not in stack.members()))
+        finally:
+            local.start(engine)
+    assert 2 == stack.capacity()
+    assert sorted(begun) == sorted(
+        message['resource_id'] for message in project.messages(
+            stack.resource('hook').physical_resource_id))
+
+
+@tenant.needs_none
+def test_group_that_many_engines_scale_at_once(project, engines):
+    """A server would drain twice, or a group fall below its minimum."""
+    stack = project.create_silent(size=4, drain_timeout=240, min_size=1)
+    url = stack.output('scale_in_url')
+
+    with futures.ThreadPoolExecutor(9) as pool:
+        assert {200} == set(pool.map(
+            lambda _number: requests.post(url, timeout=60).status_code,
+            range(9)))
+    # More than one may have found the group at work for 15 s.
+    while len(stack.pending()) < 3:
+        stack.scale_in()
+    drains = stack.wait_for_drains(3)
+    assert 1 == stack.capacity()
+    assert 3 == len(project.messages(
+        stack.resource('hook').physical_resource_id))
+
+    with futures.ThreadPoolExecutor(9) as pool:
+        assert {200} == set(pool.map(
+            lambda token: stack.signal({
+                'lifecycle_action_token': token,
+                'lifecycle_action_result': 'CONTINUE',
+                'reason': 'done'}).status_code,
+            3 * sorted(drains.values())))
+    tenant.wait_for('the deletions', lambda: (
+        drains.keys().isdisjoint(project.servers())))
+    tenant.wait_for('the group to know', lambda: 1 == len(stack.members()))
+    assert 1 == stack.capacity()

@@ -12,6 +12,7 @@ from unittest import mock
 from heat.common import identifier
 from heat.engine.resources import stack_resource
 from heat.engine import status
+from heat.engine import stk_defn
 from zaqarclient.transport import errors as zaqar_errors
 
 from sandbox import releases
@@ -40,6 +41,22 @@ resources:
       resource:
         type: OS::Heat::RandomString
         properties: {length: %(length)s}
+'''
+ONE_STACK = '''
+heat_template_version: wallaby
+resources:
+  hook:
+    type: OS::Hooks::LifecycleHook
+    properties: {timeout: 100}
+  group:
+    type: OS::Hooks::AutoScalingGroup
+    properties:
+      hook: {get_resource: hook}
+      min_size: 1
+      max_size: 2
+      desired_capacity: 2
+      resource:
+        type: OS::Heat::RandomString
 '''
 
 
@@ -240,6 +257,37 @@ class GroupTest(base.ServiceTestCase):
         self.assertNotIn(oldest, self.members.members)
         self.assertEqual(3, self.size())
 
+    def test_size_that_was_read_before_a_rollback_is_not_shown_after_it(self):
+        """Who looks at a stack just then would leave the old size there."""
+        self.scale(-1)
+        reader = self.reload(self.group)
+        self.assertEqual(2, reader.FnGetAtt('current_size'))
+        self.answer(*self.told(), 'ROLLBACK')
+        self.sweep()
+        reader.store_attributes()
+
+        self.assertEqual(
+            3, self.reload(self.group).FnGetAtt('current_size'))
+
+    def test_hook_of_the_same_stack(self):
+        """The command that shows the group would know of no drain."""
+        self.group = self.parse_stack(ONE_STACK)['group']
+        self.hook = self.group.stack['hook']
+        for resource in (self.hook, self.group):
+            self.run_task(resource.create)
+            stk_defn.update_resource_data(
+                self.group.stack.defn, resource.name, resource.node_data())
+        with self.group.frozen_properties():
+            self.scale(-1)
+        [told] = self.told()
+
+        # As Heat loads it to show a resource.
+        shown = self.reload(self.group)
+        self.assertEqual('hook', shown.properties['hook'])
+        self.assertEqual(1, shown.attributes['current_size'])
+        self.assertEqual({told: 'server-' + told},
+                         shown.attributes['draining'])
+
     def test_bounds_count_who_stays(self):
         """All would drain, or a group at its limit never grow."""
         self.assertIsNone(self.scale(-2))
@@ -395,6 +443,35 @@ class GroupTest(base.ServiceTestCase):
         self.assertEqual(3, len(self.members.members))
         # One look more than brought an answer.
         self.assertEqual(2, self.time.slept - slept)
+
+    def test_many_who_answer_cost_as_much_as_one(self):
+        """The last of fifty would go when fifty have been written down."""
+        hook = self.plugin_module('_drains').Hook
+        written = []
+        for result in ('CONTINUE', 'ROLLBACK'):
+            self.make(size=4)
+            self.scale(-3)
+            for name in self.told():
+                self.answer(name, result)
+            write = self.patchobject(hook, '_set', autospec=True,
+                                     side_effect=hook._set)
+
+            self.sweep()
+            written.append(write.call_count)
+            self.patchobject(hook, '_set', new=write.side_effect)
+        # That their drains are over, and that the group has done with them.
+        self.assertEqual([2, 2], written)
+
+    def test_scale_in_asks_for_the_servers_once(self):
+        """Heat looks at each member for it, and all wait for their message."""
+        self.scale(-1)
+        asked = self.patchobject(self.members, 'show_stack',
+                                 side_effect=self.members.show_stack)
+        # To find out how many count, and who is to go.
+        self.scale(-1)
+
+        self.assertEqual(2, asked.call_count)
+        self.assertEqual(2, len(self.told()))
 
     def test_last_answer_waits_for_nobody(self):
         """Every member would go later."""

@@ -15,6 +15,7 @@ from bench import growth
 from bench import logs
 from bench import render
 from bench import summary
+from sandbox import cloud
 
 NOVA = (
     '2026-11-27 15:23:51.735 616 INFO nova.osapi_compute.wsgi.server '
@@ -199,6 +200,30 @@ def test_what_was_not_measured_is_told():
     assert 'Not measured: no cloud' in render.text(results(error='no cloud'))
 
 
+def on_cloud(monkeypatch, servers=()):
+    """Let a benchmark find a cloud with some servers."""
+    monkeypatch.setattr(bench.lifecycle, 'LocalCloud', lambda *_args: (
+        types.SimpleNamespace(
+            cloud=types.SimpleNamespace(state='build/sandbox'),
+            running=contextlib.nullcontext)))
+    monkeypatch.setattr(bench.contexts, 'Context', lambda *_args: (
+        types.SimpleNamespace(project=types.SimpleNamespace(
+            servers=lambda: servers, delete_stacks=lambda: None))))
+
+
+def test_servers_that_are_there_already_are_not_measured(monkeypatch):
+    """What a killed run has left would poll beside those of the next one."""
+    on_cloud(monkeypatch, servers=['a', 'b'])
+    ran = []
+
+    with pytest.raises(cloud.SandboxError, match='sandbox has 2 servers'):
+        bench.measure([types.SimpleNamespace(
+            NAME='a', TITLE='A?', run=ran.append)], True, False, ran.append,
+            ran.append)
+
+    assert [] == ran
+
+
 @pytest.mark.parametrize('error,told,traceback', [
     (context.BenchError('No member.'), 'No member.', False),
     (KeyError('waits'), "KeyError: 'waits'; see ", True)])
@@ -209,11 +234,7 @@ def test_failed_measurement_takes_none_with_it(
         raise error
 
     monkeypatch.setattr(bench, 'BUILD', tmp_path)
-    monkeypatch.setattr(bench.lifecycle, 'LocalCloud', lambda *_args: (
-        types.SimpleNamespace(running=contextlib.nullcontext)))
-    monkeypatch.setattr(bench.contexts, 'Context', lambda *_args: (
-        types.SimpleNamespace(project=types.SimpleNamespace(
-            delete_stacks=lambda: None))))
+    on_cloud(monkeypatch)
     lines = []
 
     measured = bench.measure([

@@ -2,8 +2,11 @@
 
 """Drains of servers that Senlin does not know, kept by Heat."""
 
+import contextlib
 import itertools
+from unittest import mock
 
+from heat.objects import resource_data
 from novaclient import exceptions as nova_exceptions
 from zaqarclient.transport import errors as zaqar_errors
 
@@ -400,6 +403,26 @@ resources:
         [event] = self.events(self.hook)
         self.assertIn('refused: nobody waits for a drain with the token',
                       event)
+
+    def test_answer_of_a_drain_that_is_forgotten_meanwhile_is_unknown(self):
+        """It would be written to another drain, or fail with a traceback."""
+        drains = self.plugin_module('_drains')
+        hook = drains.Hook.find(self.hook.context, self.hook.FnGetRefId())
+        for begins_anew in (False, True):
+            token = hook.begin({SERVER: None})[SERVER].token
+
+            @contextlib.contextmanager
+            def forget(*_args):
+                resource_data.ResourceData.delete(hook, 'drain-' + SERVER)
+                if begins_anew:
+                    hook._set(drains.Drain(
+                        SERVER, 'another', 0, 120, 0, True, None, None, None,
+                        None))
+                yield
+            with mock.patch.object(drains._claim, 'claim', forget):
+                self.assertIsNone(hook.answer(token, 'CONTINUE', 'done'))
+            self.assertEqual([None] * begins_anew, [
+                drain.result for drain in hook.read().values()])
 
     def test_first_answer_counts(self):
         """A second one would take back what has begun."""
