@@ -7,6 +7,7 @@ signal when there is something to do. Whoever of them comes second finds it
 done.
 """
 
+import collections
 import os
 import threading
 import time
@@ -48,12 +49,12 @@ def look():
     _start()
 
 
-def _tell(group):
+def _tell(drains):
     """Let a group look at its drains, if it can.
 
-    :param group: what `Drain.group` holds.
-    :returns: whether it is worth another try.
+    :param drains: [(hook, drain)], none of which waits if the group has gone.
     """
+    group = drains[0][1].group
     # The engine that takes it acts for the owner of the stack.
     context = heat_context.RequestContext(
         is_admin=True, project_id=group['stack']['tenant'])
@@ -61,12 +62,12 @@ def _tell(group):
         rpc_client.EngineClient().resource_signal(
             context, group['stack'], group['name'], {})
     except exception.EntityNotFound:
-        return False
+        for hook, drain in drains:
+            hook.leave(drain)
     except (exception.HeatException,
             oslo_messaging.MessagingException) as error:
         # It is being deleted, for instance.
         LOG.info('drains: %s', _wait.describe(error))
-    return True
 
 
 def arm():
@@ -96,7 +97,7 @@ def _run():
     # Its own: that of a request belongs to the thread of the request.
     context = heat_context.get_admin_context()
     hooks, scanned = [], None
-    # {what a group is told by: when it was told last}
+    # {what a group is told by: when it was told last}, of drains that are due.
     told = {}
     while True:
         _news.wait(_PERIOD)
@@ -106,25 +107,28 @@ def _run():
                 _news.clear()
                 hooks = _drains.Hook.of_groups(context)
                 scanned = time.monotonic()
-                told = {key: at for key, at in told.items()
-                        if scanned < at + _PATIENCE}
-            for hook in hooks:
-                _tell_whom_it_concerns(hook, told)
+            due = _due(hooks)
+            # Whoever has done what was due hears of the next answer at once.
+            told = {key: at for key, at in told.items() if key in due}
+            for key, drains in due.items():
+                if key in told and time.monotonic() < told[key] + _PATIENCE:
+                    continue
+                told[key] = time.monotonic()
+                _tell(drains)
         except Exception as error:
             # The next look may find a database that answers.
             LOG.warning('drains: %s', _wait.describe(error))
 
 
-def _tell_whom_it_concerns(hook, told):
-    for drain in hook.drains().values():
-        if not drain.group or not _is_due(hook, drain):
-            continue
-        key = (drain.group['stack']['stack_id'], drain.group['name'])
-        if key in told and time.monotonic() < told[key] + _PATIENCE:
-            continue
-        told[key] = time.monotonic()
-        if not _tell(drain.group):
-            hook.leave(drain)
+def _due(hooks):
+    """Return {what a group is told by: [(hook, drain of it that is due)]}."""
+    due = collections.defaultdict(list)
+    for hook in hooks:
+        for drain in hook.drains().values():
+            if drain.group and _is_due(hook, drain):
+                due[drain.group['stack']['stack_id'],
+                    drain.group['name']].append((hook, drain))
+    return due
 
 
 def _is_due(hook, drain):

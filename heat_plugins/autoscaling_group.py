@@ -45,8 +45,11 @@ _TURN_LASTS = 20
 _PATIENCE = 15
 _PERIOD = 1
 
-# How many looks, at the most, are for others who have just drained as well.
+# Seconds that a removal waits at the most for others who drain as well, those
+# in which nobody else has answered, and those between two looks.
 _GATHERS = 5
+_QUIET = 1
+_LOOK = 0.25
 
 
 class _Busy(resource.NoActionRequired):
@@ -196,6 +199,8 @@ class AutoScalingGroup(autoscaling_group.AutoScalingResourceGroup):
         finally:
             # The cooldown counts from the end of a drain as well.
             self._finished_scaling(None, 'drained')
+            # So that it hears of the next answer without delay.
+            _ticker.look()
         return _('Removed after their drains: %s.') % ', '.join(
             sorted(removed))
 
@@ -377,13 +382,14 @@ class AutoScalingGroup(autoscaling_group.AutoScalingResourceGroup):
         In a removal Heat looks at each member there is, so it takes long, and
         who comes late waits for the next one.
         """
-        for _look in range(_GATHERS):
+        began = heard = time.monotonic()
+        while time.monotonic() < min(began + _GATHERS, heard + _QUIET):
             if self._begun(hook).keys() <= leaving.keys():
                 break
-            time.sleep(_PERIOD)
+            time.sleep(_LOOK)
             before, leaving = leaving, self._settle(hook)
-            if leaving.keys() == before.keys():
-                break
+            if leaving.keys() != before.keys():
+                heard = time.monotonic()
         return leaving
 
     def _remove(self, hook, leaving):

@@ -207,7 +207,9 @@ class GroupTest(base.ServiceTestCase):
         self.ticker.look.reset_mock()
         self.answer(oldest)
         self.ticker.look.assert_called_once()
+        self.ticker.look.reset_mock()
         self.assertIsNone(self.sweep())
+        self.ticker.look.assert_called_once()
         self.assertEqual(set(others), set(self.members.members))
         self.assertEqual(set(), self.draining())
         self.assertEqual(2, self.size())
@@ -441,8 +443,8 @@ class GroupTest(base.ServiceTestCase):
         self.assertIsNone(self.sweep())
         self.assertEqual(1, self.members.updates - updates)
         self.assertEqual(3, len(self.members.members))
-        # One look more than brought an answer.
-        self.assertEqual(2, self.time.slept - slept)
+        # A look that brought an answer, and a second that brought none.
+        self.assertEqual(1.25, self.time.slept - slept)
 
     def test_many_who_answer_cost_as_much_as_one(self):
         """The last of fifty would go when fifty have been written down."""
@@ -472,6 +474,27 @@ class GroupTest(base.ServiceTestCase):
 
         self.assertEqual(2, asked.call_count)
         self.assertEqual(2, len(self.told()))
+
+    def test_who_answers_one_after_another_is_not_waited_for(self):
+        """The first of a hundred would go with the last."""
+        self.make(size=4)
+        self.scale(-3)
+        first, second, third = self.told()
+        self.answer(first)
+        begun = self.time.slept
+        answers = {0.75: second, 5.25: third}
+        self.time.meanwhile = lambda: (
+            self.time.slept - begun in answers and
+            self.answer(answers[self.time.slept - begun]))
+        self.patchobject(self.plugin_module('autoscaling_group'), '_QUIET',
+                         new=100)
+        gone = []
+        self.members.meanwhile = lambda: gone.append(
+            self.time.slept - begun)
+
+        self.assertIsNone(self.sweep())
+        self.assertEqual([5], gone)
+        self.assertEqual({third}, self.draining())
 
     def test_last_answer_waits_for_nobody(self):
         """Every member would go later."""
