@@ -41,12 +41,20 @@ _lock = threading.Lock()
 _thread = None
 # Set when there is something to look at before a second is over.
 _news = threading.Event()
+# {what a group is told by: when it was told last}, of drains that are due.
+_told = {}
 
 
 def look():
     """Look now, at drains that have just begun or ended as well."""
     _news.set()
     _start()
+
+
+def is_free(stack_id, name):
+    """Look now, at a group that may have been too busy to hear."""
+    _told.pop((stack_id, name), None)
+    look()
 
 
 def _tell(drains):
@@ -97,8 +105,6 @@ def _run():
     # Its own: that of a request belongs to the thread of the request.
     context = heat_context.get_admin_context()
     hooks, scanned = [], None
-    # {what a group is told by: when it was told last}, of drains that are due.
-    told = {}
     while True:
         _news.wait(_PERIOD)
         try:
@@ -109,12 +115,13 @@ def _run():
                 scanned = time.monotonic()
             due = _due(hooks)
             # Whoever has done what was due hears of the next answer at once.
-            told = {key: at for key, at in told.items() if key in due}
+            for key in _told.keys() - due.keys():
+                _told.pop(key, None)
             for key, drains in due.items():
-                if key in told and time.monotonic() < told[key] + _PATIENCE:
-                    continue
-                told[key] = time.monotonic()
-                _tell(drains)
+                at = _told.get(key)
+                if at is None or time.monotonic() >= at + _PATIENCE:
+                    _told[key] = time.monotonic()
+                    _tell(drains)
         except Exception as error:
             # The next look may find a database that answers.
             LOG.warning('drains: %s', _wait.describe(error))

@@ -155,10 +155,13 @@ class AutoScalingGroup(autoscaling_group.AutoScalingResourceGroup):
         end = time.monotonic() + _PATIENCE
         while True:
             try:
-                return super().adjust(*args, **kwargs)
+                super().adjust(*args, **kwargs)
             except _Busy:
                 if time.monotonic() > end:
                     raise
+            else:
+                _ticker.is_free(self.stack.id, self.name)
+                return
             time.sleep(_PERIOD)
 
     def resize(self, capacity):
@@ -199,8 +202,7 @@ class AutoScalingGroup(autoscaling_group.AutoScalingResourceGroup):
         finally:
             # The cooldown counts from the end of a drain as well.
             self._finished_scaling(None, 'drained')
-            # So that it hears of the next answer without delay.
-            _ticker.look()
+            _ticker.is_free(self.stack.id, self.name)
         return _('Removed after their drains: %s.') % ', '.join(
             sorted(removed))
 

@@ -55,6 +55,7 @@ class TickerTest(base.PluginTestCase):
             monotonic=lambda: self.now))
         self.patchobject(self.ticker._news, 'wait', new=self._wait)
         self.addCleanup(self.ticker._news.clear)
+        self.patchobject(self.ticker, '_told', new={})
 
     def _wait(self, seconds):
         self.now += seconds
@@ -123,6 +124,19 @@ class TickerTest(base.PluginTestCase):
 
         self.run_for(5)
         self.assertEqual(3, len(self.told()))
+
+    def test_group_that_was_busy_is_told_as_soon_as_it_is_free(self):
+        """Who drains in no time would go after two seconds."""
+        self.patchobject(self.ticker, '_start')
+        self.hooks.return_value = [Hook(drain(), outcome='over')]
+        times = []
+        self.signal.side_effect = lambda *_args: (
+            times.append(self.now), times[1:] or self.ticker.is_free(
+                GROUP['stack']['stack_id'], GROUP['name']))
+        self.patchobject(self.ticker, '_PERIOD', new=0.5)
+
+        self.run_for(3)
+        self.assertEqual([0.5, 1, 3], times)
 
     def test_group_that_has_gone_is_told_no_more(self):
         """Each engine would ring at an empty house for ever."""
