@@ -202,7 +202,8 @@ class AutoScalingGroup(autoscaling_group.AutoScalingResourceGroup):
         finally:
             # The cooldown counts from the end of a drain as well.
             self._finished_scaling(None, 'drained')
-            _ticker.is_free(self.stack.id, self.name)
+        # Not after a failure, which would come again as soon.
+        _ticker.is_free(self.stack.id, self.name)
         return _('Removed after their drains: %s.') % ', '.join(
             sorted(removed))
 

@@ -549,7 +549,10 @@ class GroupTest(base.ServiceTestCase):
         self.scale(-1)
         self.answer(oldest)
         self.members.refuses = base.HeatError('busy')
+        free = self.patchobject(self.ticker, 'is_free')
         self.assertRaises(base.HeatError, self.sweep)
+        # It would be tried without a pause.
+        free.assert_not_called()
 
         # Long after what is over is forgotten.
         self.time.sleep(2 * 3600)
