@@ -119,6 +119,8 @@ class AutoScalingGroup(autoscaling_group.AutoScalingResourceGroup):
 
     # Names of the members that the nested stack is to be without.
     _leaving = ()
+    # Whether it waits for a step of the members' stack.
+    _is_waiting = False
     # Whether the update under way says how many members there shall be.
     _resets_capacity = False
 
@@ -230,12 +232,19 @@ class AutoScalingGroup(autoscaling_group.AutoScalingResourceGroup):
     def _finished_scaling(self, cooldown, *args, **kwargs):
         # How long nobody may scale is up to who wants to: after a scale-in
         # with a long cooldown the group still grows when it has to.
-        super()._finished_scaling(0, *args, **kwargs)
+        # Heat says it for each step of the members' stack as well, when there
+        # is more to do.
+        if not self._is_waiting:
+            super()._finished_scaling(0, *args, **kwargs)
 
     def _check_for_completion(self, updater):
-        for step in super()._check_for_completion(updater):
-            self._note_turn()
-            yield step
+        self._is_waiting = True
+        try:
+            for step in super()._check_for_completion(updater):
+                self._note_turn()
+                yield step
+        finally:
+            self._is_waiting = False
 
     def _create_template(self, num_instances, num_replace=0, **kwargs):
         template = super()._create_template(

@@ -428,6 +428,29 @@ class GroupTest(base.ServiceTestCase):
         self.assertIsNone(self.sweep())
         self.assertEqual(1, len(self.members.members))
 
+    def test_nobody_else_scales_until_all_have_been_removed(self):
+        """Two engines would remove members from one stack at a time."""
+        first, second, _third = self.members.members
+        self.scale(-2)
+        self.answer(first)
+        answers, turns = [second], []
+
+        def meanwhile():
+            if answers:
+                self.answer(answers.pop())
+            turns.append(self.reload(self.group)._is_busy())
+        self.members.meanwhile = meanwhile
+        leave = self.plugin_module('_drains').Hook.leave
+        self.patchobject(
+            self.plugin_module('_drains').Hook, 'leave', autospec=True,
+            side_effect=lambda hook, *drains: (
+                drains and turns.append(self.reload(self.group)._is_busy()),
+                leave(hook, *drains)))
+
+        self.assertIsNone(self.sweep())
+        self.assertEqual([True] * 4, turns)
+        self.assertFalse(self.reload(self.group)._is_busy())
+
     def test_who_answers_at_once_goes_at_once(self):
         """Each removal touches every member, so the last would wait long."""
         self.make(size=5)
