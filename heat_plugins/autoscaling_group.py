@@ -176,6 +176,7 @@ class AutoScalingGroup(autoscaling_group.AutoScalingResourceGroup):
             # Those that are being removed are in no template.
             removed = size - len(self._members())
             super().resize(max(capacity, size) - removed)
+            # Its attributes are stored at the end of an update.
             self._look_anew()
 
     def handle_signal(self, details=None):
@@ -230,11 +231,11 @@ class AutoScalingGroup(autoscaling_group.AutoScalingResourceGroup):
             super()._check_scaling_allowed(cooldown)
 
     def _finished_scaling(self, cooldown, *args, **kwargs):
-        # How long nobody may scale is up to who wants to: after a scale-in
-        # with a long cooldown the group still grows when it has to.
         # Heat says it for each step of the members' stack as well, when there
         # is more to do.
         if not self._is_waiting:
+            # How long nobody may scale is up to who wants to: after a scale-in
+            # with a long cooldown the group still grows when it has to.
             super()._finished_scaling(0, *args, **kwargs)
 
     def _check_for_completion(self, updater):
