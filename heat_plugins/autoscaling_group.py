@@ -3,6 +3,7 @@
 """OS::Hooks::AutoScalingGroup: scale on while members drain."""
 
 import contextlib
+import functools
 import random
 import time
 
@@ -15,12 +16,15 @@ from heat.engine import resource
 from heat.engine.resources.openstack.heat import autoscaling_group
 from heat.engine import support
 from heat.objects import resource_data
+from heat.objects import stack as stack_object
 from heat.scaling import scalingutil
 from oslo_log import log as logging
+import oslo_messaging
 from oslo_utils import timeutils
 
 from . import _claim
 from . import _drains
+from . import _engines
 from . import _signals
 from . import _ticker
 from . import _wait
@@ -121,6 +125,8 @@ class AutoScalingGroup(autoscaling_group.AutoScalingResourceGroup):
     _leaving = ()
     # Whether it waits for a step of the members' stack.
     _is_waiting = False
+    # Whether the engine has died that had the last turn.
+    _takes_over = False
     # Whether the update under way says how many members there shall be.
     _resets_capacity = False
 
@@ -238,14 +244,65 @@ class AutoScalingGroup(autoscaling_group.AutoScalingResourceGroup):
             # with a long cooldown the group still grows when it has to.
             super()._finished_scaling(0, *args, **kwargs)
 
+    def update_with_template(self, child_template):
+        self._watch = _engines.Watch(self.context)
+        self._submit = functools.partial(super().update_with_template,
+                                         child_template)
+        return self._submit()
+
     def _check_for_completion(self, updater):
         self._is_waiting = True
         try:
             for step in super()._check_for_completion(updater):
                 self._note_turn()
+                self._go_on()
                 yield step
         finally:
             self._is_waiting = False
+
+    def _go_on(self):
+        """Have Heat finish a step in which an engine has died.
+
+        The template has the names of all members there shall be, so nothing
+        is made twice.
+        """
+        lost = self._watch.lost()
+        if not lost and not self._takes_over:
+            return
+        try:
+            if lost:
+                LOG.warning('%(name)s: begins its step again; engines have '
+                            'died in the middle of it: %(engines)s',
+                            {'name': self.name,
+                             'engines': ', '.join(sorted(lost))})
+                state = stack_object.Stack.get_status(
+                    self.context, self.resource_id)[:2]
+                # It may have ended just now, or is being deleted.
+                if tuple(state) == (self.UPDATE, self.IN_PROGRESS):
+                    self._submit()
+            # Only now: the step would have failed with what is stopped here.
+            self._delete_again()
+        except (exception.HeatException,
+                oslo_messaging.MessagingException) as error:
+            # The next look comes soon.
+            LOG.warning('%(name)s: %(error)s',
+                        {'name': self.name, 'error': _wait.describe(error)})
+        else:
+            self._watch.forget(lost)
+            self._takes_over = False
+
+    def _delete_again(self):
+        """Have Heat go on with members that are stacks and being deleted.
+
+        An update waits for the deletions that another one has begun.
+        """
+        for member in stack_object.Stack.get_all_by_owner_id(
+                self.context, self.resource_id):
+            if (member.action, member.status) == (self.DELETE,
+                                                  self.IN_PROGRESS):
+                with self.rpc_client().ignore_error_by_name('EntityNotFound'):
+                    self.rpc_client().delete_stack(
+                        self.context, dict(member.identifier()), cast=False)
 
     def _create_template(self, num_instances, num_replace=0, **kwargs):
         template = super()._create_template(
@@ -417,6 +474,8 @@ class AutoScalingGroup(autoscaling_group.AutoScalingResourceGroup):
         names = {name for name, drain in leaving.items() if name in there
                  and servers.get(name, drain.server) == drain.server}
         if names:
+            LOG.info('%(name)s: to remove: %(members)s',
+                     {'name': self.name, 'members': ', '.join(sorted(names))})
             self._leaving = [name for name in members if name in names]
             try:
                 super().resize(len(members) - len(self._leaving))
@@ -455,6 +514,7 @@ class AutoScalingGroup(autoscaling_group.AutoScalingResourceGroup):
             if metadata.get(_BUSY):
                 LOG.warning('%s: an engine has died in the middle of a '
                             'scaling step', self.name)
+                self._takes_over = True
                 self.metadata_set(dict(metadata, **{_BUSY: False}))
             yield
             self._note_turn()

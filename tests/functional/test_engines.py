@@ -3,8 +3,10 @@
 """Heat as on a site: several engines with RabbitMQ between them."""
 
 from concurrent import futures
+import contextlib
 import uuid
 
+from heatclient import exc as heat_exceptions
 import pytest
 import requests
 
@@ -32,6 +34,33 @@ def log_of(local, engines):
             stream.seek(begins[engine])
             return stream.read().decode('utf-8', 'replace')
     return read
+
+
+@contextlib.contextmanager
+def killed(local, *services):
+    """What is done while these are away."""
+    for service in services:
+        local.kill(service)
+    try:
+        yield
+    finally:
+        for service in services:
+            local.start(service)
+
+
+def wait_for_servers(stack, status):
+    """Wait until Heat makes or deletes one of the servers."""
+    tenant.wait_for(status, lambda: status in {
+        resource.resource_status
+        for resource in stack.resources('OS::Nova::Server')})
+
+
+def wait_for_rest(stack):
+    """Wait for the end of a step, though the engine that is asked may die."""
+    def is_at_rest():
+        with contextlib.suppress(heat_exceptions.HTTPInternalServerError):
+            return stack.is_at_rest()
+    tenant.wait_for('the group to be at rest', is_at_rest)
 
 
 def test_engines_share_the_signals_of_one_hook(project, engines, log_of):
@@ -62,8 +91,7 @@ def test_drain_goes_on_when_its_engine_dies(local, project, engines, log_of):
         project.is_draining(first) and project.is_draining(second)))
     [holder] = [engine for engine in engines
                 if 'remove_every_node is action' in log_of(engine)]
-    local.kill(holder)
-    try:
+    with killed(local, holder):
         # It is Senlin that waits, and any engine hears the guest.
         project.release(first)
         tenant.wait_for('the deletion', lambda: first not in project.servers())
@@ -78,8 +106,6 @@ def test_drain_goes_on_when_its_engine_dies(local, project, engines, log_of):
         project.release(second)
         tenant.wait_for('the stack to be gone', stack.is_gone)
         assert not {first, second} & set(project.servers())
-    finally:
-        local.start(holder)
 
 
 def test_drain_outlives_rabbitmq(local, project, engines):
@@ -89,15 +115,12 @@ def test_drain_outlives_rabbitmq(local, project, engines):
 
     stack.start_delete()
     tenant.wait_for('the drain', lambda: project.is_draining(server))
-    local.kill('rabbitmq')
-    try:
+    with killed(local, 'rabbitmq'):
         project.release(server)
         # Its API has no engine to hand the signal to.
         tenant.wait_for('the agent to fail', lambda: (
             'warning signal' in project.agent_log(server)))
         assert 'ACTIVE' == project.servers()[server]
-    finally:
-        local.start('rabbitmq')
 
     tenant.wait_for('the stack to be gone', stack.is_gone)
     assert server not in project.servers()
@@ -113,21 +136,58 @@ def test_group_hears_its_guests_whichever_engine_dies(local, project, engines):
         stack.scale_in()
         begun = stack.wait_for_drains(number)
     for engine, server in zip(engines, begun):
-        # What Heat does not finish when an engine dies in the middle of its
-        # own step is another thing: see doc/source/without_senlin.rst.
-        tenant.wait_for('the group to be at rest', stack.is_at_rest)
-        local.kill(engine)
-        try:
+        with killed(local, engine):
             assert 'ACTIVE' == project.servers()[server]
             stack.let_go(server)
             tenant.wait_for('the group to know', lambda: (
                 server not in stack.members()))
-        finally:
-            local.start(engine)
     assert 2 == stack.capacity()
     assert sorted(begun) == sorted(
         message['resource_id'] for message in project.messages(
             stack.resource('hook').physical_resource_id))
+
+
+@pytest.mark.parametrize('waiter_dies', [False, True])
+@tenant.needs_none
+def test_group_removes_though_engines_die_in_its_step(
+        local, project, engines, log_of, waiter_dies):
+    """It would be deaf, and servers stay, until the stack's timeout."""
+    stack = project.create_silent(size=2, drain_timeout=240, min_size=1)
+    stack.scale_in()
+    [(server, token)] = stack.wait_for_drains(1).items()
+    assert stack.signal({'lifecycle_action_token': token}).ok
+    wait_for_servers(stack, 'DELETE_IN_PROGRESS')
+    [waiter] = [engine for engine in engines
+                if 'group: to remove: ' in log_of(engine)]
+
+    with killed(local, *(engine for engine in engines
+                         if (engine == waiter) == waiter_dies)):
+        tenant.wait_for('the deletion', lambda: (
+            server not in project.servers()))
+        wait_for_rest(stack)
+        assert server not in stack.members()
+    assert 1 == stack.capacity()
+    assert [server] == [message['resource_id'] for message in project.messages(
+        stack.resource('hook').physical_resource_id)]
+
+
+@tenant.needs_none
+def test_group_grows_though_engines_die_in_its_step(local, project, engines,
+                                                    log_of):
+    """What an alarm has asked for would come after the stack's timeout."""
+    stack = project.create_silent(size=1)
+    [server] = stack.members()
+    stack.scale_out()
+    wait_for_servers(stack, 'CREATE_IN_PROGRESS')
+    [waiter] = [engine for engine in engines
+                if 'scale_out alarm, adjusting group' in log_of(engine)]
+
+    with killed(local, *(engine for engine in engines if engine != waiter)):
+        wait_for_rest(stack)
+        assert 2 == stack.capacity()
+    members = stack.members()
+    assert 2 == len(members) and server in members
+    assert ['ACTIVE'] * 2 == [project.servers()[id] for id in members]
 
 
 @tenant.needs_none

@@ -127,7 +127,7 @@ class ServiceTestCase(PluginTestCase):
         self.clock = self.useFixture(time_fixture.TimeFixture(
             datetime.datetime(2024, 5, 1, 12, 0, 31)))
         self.time = fakes.Clock(self.clock)
-        for name in ('_claim', '_drains', '_known', '_wait',
+        for name in ('_claim', '_drains', '_engines', '_known', '_wait',
                      'autoscaling_group', 'lifecycle_hook'):
             self.patchobject(self.plugin_module(name), 'time',
                              new=self.time)

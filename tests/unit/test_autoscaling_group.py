@@ -3,16 +3,19 @@
 """OS::Hooks::AutoScalingGroup: what it does with those that drain."""
 
 import ast
+import contextlib
 import hashlib
 import inspect
 import random
 import textwrap
+import types
 from unittest import mock
 
 from heat.common import identifier
 from heat.engine.resources import stack_resource
 from heat.engine import status
 from heat.engine import stk_defn
+import oslo_messaging
 from zaqarclient.transport import errors as zaqar_errors
 
 from sandbox import releases
@@ -77,6 +80,8 @@ class Members:
         self.replaced = {}
         # Whether the engine dies before it has removed a member.
         self.dies = False
+        # What has been asked: an update, or the deletion of one of them.
+        self.journal = []
 
     def list_stack_resources(self, _context, _identity):
         return [{'resource_name': name, 'creation_time': when,
@@ -92,10 +97,24 @@ class Members:
     def get_template(self, _context, _identity):
         return self.template
 
+    @staticmethod
+    def stack(name, action, status):
+        """A member that is a stack, as in Heat's database."""
+        return types.SimpleNamespace(
+            action=action, status=status,
+            identifier=lambda: identifier.HeatIdentifier('tenant', name, name))
+
+    def delete_stack(self, _context, identity, cast):
+        assert not cast
+        self.journal.append(identity['stack_name'])
+
+    ignore_error_by_name = staticmethod(contextlib.nullcontext)
+
     def update(self, template):
         if self.refuses:
             raise self.refuses
         self.meanwhile()
+        self.journal.append('update')
         names = list(template.resource_definitions(None))
         for name in names:
             self.members.setdefault(name, len(self.members) + self.updates)
@@ -417,6 +436,95 @@ class GroupTest(base.ServiceTestCase):
             self.assertNotIn(oldest, self.members.members)
             self.assertEqual(expected + len(self.draining()),
                              len(self.members.members))
+
+    def lose_an_engine(self, action='UPDATE', status='IN_PROGRESS'):
+        """Let the next steps end only after they have been begun again."""
+        stack = self.plugin_module('autoscaling_group').stack_object.Stack
+        self.patchobject(stack, 'get_status', new=lambda *_args: (
+            action, status, '', None))
+        self.patchobject(stack, 'get_all_by_owner_id', new=lambda *_args: [
+            self.members.stack('leaves', 'DELETE', 'IN_PROGRESS'),
+            self.members.stack('stays', 'UPDATE', 'COMPLETE'),
+            self.members.stack('fails', 'DELETE', 'FAILED')])
+        watch = self.patchobject(self.plugin_module('_engines'),
+                                 'Watch').return_value
+        watch.lost.side_effect = lambda: (
+            set() if watch.forget.called else {'engine'})
+        self.polls = []
+
+        def is_complete(_group, _cookie=None):
+            self.polls.append(True)
+            return watch.forget.called or len(self.polls) > 9
+        self.patchobject(stack_resource.StackResource,
+                         'check_update_complete', new=is_complete)
+        return watch
+
+    def test_another_engine_that_dies_in_a_growth_costs_time_only(self):
+        """The group would be deaf, or two be added in the place of one."""
+        watch = self.lose_an_engine()
+        updates = self.members.updates
+
+        self.assertIsNone(self.scale(+1))
+        self.assertEqual(2, self.members.updates - updates)
+        self.assertEqual(4, len(self.members.members))
+        watch.forget.assert_called_once_with({'engine'})
+
+    def test_another_engine_that_dies_in_a_removal_costs_time_only(self):
+        """The server would stay, or a member be made in its place."""
+        oldest = next(iter(self.members.members))
+        self.scale(-1)
+        self.answer(oldest)
+        self.lose_an_engine()
+        updates = self.members.updates
+
+        self.assertIsNone(self.sweep())
+        self.assertEqual(2, self.members.updates - updates)
+        self.assertEqual(2, len(self.members.members))
+        self.assertNotIn(oldest, self.members.members)
+        # After the step has been begun again, which would fail otherwise.
+        self.assertEqual(['update', 'update', 'leaves'],
+                         self.members.journal[-3:])
+
+    def test_step_that_cannot_be_begun_again_yet_is_later(self):
+        """Who is asked may be the one that has died."""
+        watch = self.lose_an_engine()
+        refusals = [oslo_messaging.MessagingTimeout('nobody'),
+                    base.HeatError('busy')]
+
+        def meanwhile():
+            if self.polls and refusals:
+                raise refusals.pop()
+        self.members.meanwhile = meanwhile
+
+        self.assertIsNone(self.scale(+1))
+        self.assertEqual(3, len(self.polls) - 1)
+        self.assertEqual(4, len(self.members.members))
+        watch.forget.assert_called_once_with({'engine'})
+
+    def test_step_that_is_over_is_not_begun_again(self):
+        """What is deleted would be made again, or a failure be hidden."""
+        for state in (('UPDATE', 'COMPLETE'), ('UPDATE', 'FAILED'),
+                      ('DELETE', 'IN_PROGRESS')):
+            self.make()
+            self.lose_an_engine(*state)
+            updates = self.members.updates
+            self.assertIsNone(self.scale(+1))
+            self.assertEqual(1, self.members.updates - updates)
+
+    def test_what_an_engine_that_died_was_deleting_is_deleted_again(self):
+        """Another engine may wait for it, from which nobody takes that."""
+        self.die_in_a_removal()
+        watch = self.lose_an_engine()
+        watch.lost.side_effect = set
+        self.time.sleep(21)
+        self.assertIsNone(self.sweep())
+        self.assertEqual(['update', 'leaves'], self.members.journal[-2:])
+
+        # Once.
+        del self.members.journal[:]
+        watch.forget.reset_mock()
+        self.scale(+1)
+        self.assertEqual(['update'], self.members.journal)
 
     def test_answer_during_a_removal_needs_no_other_sweep(self):
         """It would wait until somebody looks again."""

@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""Which engines of Heat's have died while one of them waits."""
+
+from heat.common import service_utils
+from heat.objects import service as service_object
+from heat.tests import utils
+import oslo_messaging
+
+from tests.unit import base
+
+
+class WatchTest(base.ServiceTestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.engines = self.plugin_module('_engines')
+        self.context = utils.dummy_context()
+        self.asked = []
+        # {engine: what it answers, or what is raised for it}.
+        self.answers = {}
+        self.patchobject(service_utils, 'engine_alive', new=self.is_alive)
+        for engine in ('one', 'two', 'three'):
+            self.start(engine)
+
+    def is_alive(self, _context, engine):
+        self.asked.append(engine)
+        answer = self.answers[engine]
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def start(self, engine):
+        self.answers[engine] = True
+        return service_object.Service.create(self.context, {
+            'host': 'host', 'hostname': 'host', 'binary': 'heat-engine',
+            'engine_id': engine, 'topic': 'engine', 'report_interval': 60})
+
+    def die(self, *engines):
+        self.answers.update(dict.fromkeys(engines, False))
+
+    def watch(self):
+        return self.engines.Watch(self.context)
+
+    def look(self, watch):
+        self.time.sleep(6)
+        return watch.lost()
+
+    def test_who_dies_is_found_once(self):
+        """Nobody would go on, or somebody begin anew for ever."""
+        watch = self.watch()
+        self.assertEqual(set(), self.look(watch))
+        self.die('two')
+        self.assertEqual(set(), self.look(watch))
+        self.assertEqual({'two'}, self.look(watch))
+        # Until whoever asks has done something about it.
+        self.assertEqual({'two'}, self.look(watch))
+
+        watch.forget({'two'})
+        self.assertEqual(set(), self.look(watch))
+        self.die('three')
+        self.look(watch)
+        self.assertEqual({'three'}, self.look(watch))
+
+    def test_who_is_slow_once_is_alive(self):
+        """Its part would be taken from it, for a second of load."""
+        watch = self.watch()
+        self.die('two')
+        self.look(watch)
+        self.answers['two'] = True
+        self.assertEqual(set(), self.look(watch))
+        self.die('two')
+        self.assertEqual(set(), self.look(watch))
+
+    def test_who_was_dead_before_has_no_part(self):
+        """Each step of the next minutes would be begun twice."""
+        self.die('two')
+        watch = self.watch()
+        self.assertEqual([set()] * 3,
+                         [self.look(watch) for _look in range(3)])
+
+    def test_who_was_only_slow_at_the_beginning_is_watched(self):
+        """What it takes afterwards would be lost with it."""
+        self.die('two')
+        watch = self.watch()
+        self.answers['two'] = True
+        self.look(watch)
+        self.die('two')
+        self.look(watch)
+        self.assertEqual({'two'}, self.look(watch))
+
+    def test_who_comes_and_dies_meanwhile_is_found(self):
+        """An upgrade restarts all of them in the middle of a step."""
+        watch = self.watch()
+        self.start('four')
+        self.die('four')
+        self.look(watch)
+        self.assertEqual({'four'}, self.look(watch))
+
+    def test_message_bus_that_is_away_is_no_death(self):
+        """Everything would be begun again when it is back."""
+        watch = self.watch()
+        self.answers.update(dict.fromkeys(
+            self.answers, oslo_messaging.MessageDeliveryFailure('no bus')))
+        self.assertEqual([set()] * 3,
+                         [self.look(watch) for _look in range(3)])
+
+    def test_who_has_stopped_or_not_reported_for_long_is_not_asked(self):
+        """Each look would take seconds, as many as there ever were."""
+        stopped = self.start('stopped')
+        self.start('silent')
+        service_object.Service.delete(self.context, stopped.id)
+        self.clock.advance_time_seconds(121)
+        for engine in ('one', 'two'):
+            self.start(engine)
+        self.watch()
+        self.assertEqual({'one', 'two'}, set(self.asked))
+
+    def test_nothing_is_asked_by_who_is_alone_or_has_asked_just_now(self):
+        """A poll is every second, and most steps are over in five."""
+        watch = self.watch()
+        del self.asked[:]
+        self.assertEqual(set(), watch.lost())
+        self.time.sleep(4)
+        self.assertEqual(set(), watch.lost())
+
+        self.clock.advance_time_seconds(121)
+        self.start('one')
+        self.look(watch)
+        self.assertEqual([], self.asked)
