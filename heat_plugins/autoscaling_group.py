@@ -125,8 +125,10 @@ class AutoScalingGroup(autoscaling_group.AutoScalingResourceGroup):
     _leaving = ()
     # Whether it waits for a step of the members' stack.
     _is_waiting = False
-    # Whether the engine has died that had the last turn.
+    # Whether the engine has died that had the last turn, and whether one has
+    # died in the middle of a step that has not been taken once more.
     _takes_over = False
+    _is_torn = False
     # Whether the update under way says how many members there shall be.
     _resets_capacity = False
 
@@ -253,10 +255,18 @@ class AutoScalingGroup(autoscaling_group.AutoScalingResourceGroup):
     def _check_for_completion(self, updater):
         self._is_waiting = True
         try:
-            for step in super()._check_for_completion(updater):
-                self._note_turn()
-                self._go_on()
-                yield step
+            while True:
+                for step in super()._check_for_completion(updater):
+                    self._note_turn()
+                    self._go_on()
+                    yield step
+                if not self._is_torn:
+                    break
+                # Heat has replaced what an engine was making as it died, and
+                # keeps both, and may name the wrong one until it is asked for
+                # the same once more (seen with 27.0.1).
+                self._is_torn = self._takes_over = False
+                updater = self._submit()
         finally:
             self._is_waiting = False
 
@@ -275,6 +285,7 @@ class AutoScalingGroup(autoscaling_group.AutoScalingResourceGroup):
                             'died in the middle of it: %(engines)s',
                             {'name': self.name,
                              'engines': ', '.join(sorted(lost))})
+                self._is_torn = True
                 state = stack_object.Stack.get_status(
                     self.context, self.resource_id)[:2]
                 # It may have ended just now, or is being deleted.
@@ -514,7 +525,7 @@ class AutoScalingGroup(autoscaling_group.AutoScalingResourceGroup):
             if metadata.get(_BUSY):
                 LOG.warning('%s: an engine has died in the middle of a '
                             'scaling step', self.name)
-                self._takes_over = True
+                self._takes_over = self._is_torn = True
                 self.metadata_set(dict(metadata, **{_BUSY: False}))
             yield
             self._note_turn()

@@ -187,6 +187,7 @@ def test_group_grows_though_engines_die_in_its_step(local, project, engines,
         assert 2 == stack.capacity()
     members = stack.members()
     assert 2 == len(members) and server in members
+    assert sorted(members) == sorted(stack.output('servers'))
     assert ['ACTIVE'] * 2 == [project.servers()[id] for id in members]
 
 
