@@ -15,6 +15,7 @@ from heat.engine import properties
 from heat.engine import resource
 from heat.engine.resources.openstack.heat import autoscaling_group
 from heat.engine import support
+from heat.objects import resource as resource_objects
 from heat.objects import resource_data
 from heat.objects import stack as stack_object
 from heat.scaling import scalingutil
@@ -245,6 +246,17 @@ class AutoScalingGroup(autoscaling_group.AutoScalingResourceGroup):
             # How long nobody may scale is up to who wants to: after a scale-in
             # with a long cooldown the group still grows when it has to.
             super()._finished_scaling(0, *args, **kwargs)
+            # Only now: this has outdated who looked before, and could still
+            # store what there was then.
+            self.clear_stored_attributes()
+
+    def clear_stored_attributes(self):
+        # Heat stores what it shows. Whoever has looked at the stack in the
+        # middle of a step has stored what this object does not know of.
+        self._attr_data_id = resource_objects.Resource.get_obj(
+            self.context, self.id, refresh=True,
+            fields=('attr_data_id',)).attr_data_id
+        super().clear_stored_attributes()
 
     def update_with_template(self, child_template):
         self._watch = _engines.Watch(self.context)
@@ -527,6 +539,8 @@ class AutoScalingGroup(autoscaling_group.AutoScalingResourceGroup):
                             'scaling step', self.name)
                 self._takes_over = self._is_torn = True
                 self.metadata_set(dict(metadata, **{_BUSY: False}))
+                # Its step may be over, but for this.
+                self.clear_stored_attributes()
             yield
             self._note_turn()
 

@@ -423,6 +423,38 @@ class GroupTest(base.ServiceTestCase):
         self.assertEqual(2, self.size())
         self.assertIsNotNone(self.sweep())
 
+    def test_who_was_there_in_the_middle_of_a_step_is_not_shown_after_it(self):
+        """The outputs would have a server that is gone until the next step.
+
+        Heat stores them for whoever looks at the stack.
+        """
+        def look():
+            reader = self.reload(self.group)
+            reader.FnGetAtt('refs')
+            reader.store_attributes()
+
+        self.members.meanwhile = look
+        self.scale(+1)
+        self.assertEqual(set(self.members.servers().values()),
+                         set(self.reload(self.group).FnGetAtt('refs')))
+        self.scale(-1)
+        self.answer(*self.told())
+        self.sweep()
+        self.assertEqual(set(self.members.servers().values()),
+                         set(self.reload(self.group).FnGetAtt('refs')))
+
+        # Whoever has died had only this to do.
+        self.patchobject(self.group, 'clear_stored_attributes')
+        oldest = self.die_in_a_removal()
+        del self.members.members[oldest]
+        self.assertIn('server-' + oldest,
+                      self.reload(self.group).FnGetAtt('refs'))
+        self.time.sleep(21)
+        self.group = self.reload(self.group)
+        self.assertIsNone(self.sweep())
+        self.assertEqual(set(self.members.servers().values()),
+                         set(self.reload(self.group).FnGetAtt('refs')))
+
     def test_who_is_half_gone_does_not_count(self):
         """The group would grow by one too many, or not at all."""
         for step, expected in ((+1, 3), (-1, 1)):
