@@ -253,10 +253,12 @@ class AutoScalingGroup(autoscaling_group.AutoScalingResourceGroup):
     def clear_stored_attributes(self):
         # Heat stores what it shows. Whoever has looked at the stack in the
         # middle of a step has stored what this object does not know of.
-        self._attr_data_id = resource_objects.Resource.get_obj(
-            self.context, self.id, refresh=True,
-            fields=('attr_data_id',)).attr_data_id
-        super().clear_stored_attributes()
+        # The stack may have gone.
+        with contextlib.suppress(exception.NotFound):
+            self._attr_data_id = resource_objects.Resource.get_obj(
+                self.context, self.id, refresh=True,
+                fields=('attr_data_id',)).attr_data_id
+            super().clear_stored_attributes()
 
     def update_with_template(self, child_template):
         self._watch = _engines.Watch(self.context)
@@ -278,7 +280,8 @@ class AutoScalingGroup(autoscaling_group.AutoScalingResourceGroup):
                 # keeps both, and may name the wrong one until it is asked for
                 # the same once more (seen with 27.0.1).
                 self._is_torn = self._takes_over = False
-                updater = self._submit()
+                with self._later_if_refused():
+                    updater = self._submit()
         finally:
             self._is_waiting = False
 
@@ -291,7 +294,7 @@ class AutoScalingGroup(autoscaling_group.AutoScalingResourceGroup):
         lost = self._watch.lost()
         if not lost and not self._takes_over:
             return
-        try:
+        with self._later_if_refused():
             if lost:
                 LOG.warning('%(name)s: begins its step again; engines have '
                             'died in the middle of it: %(engines)s',
@@ -305,14 +308,18 @@ class AutoScalingGroup(autoscaling_group.AutoScalingResourceGroup):
                     self._submit()
             # Only now: the step would have failed with what is stopped here.
             self._delete_again()
-        except (exception.HeatException,
-                oslo_messaging.MessagingException) as error:
-            # The next look comes soon.
-            LOG.warning('%(name)s: %(error)s',
-                        {'name': self.name, 'error': _wait.describe(error)})
-        else:
             self._watch.forget(lost)
             self._takes_over = False
+
+    @contextlib.contextmanager
+    def _later_if_refused(self):
+        """Leave to the next look, or the next step, what cannot be now."""
+        try:
+            yield
+        except (exception.HeatException,
+                oslo_messaging.MessagingException) as error:
+            LOG.warning('%(name)s: %(error)s',
+                        {'name': self.name, 'error': _wait.describe(error)})
 
     def _delete_again(self):
         """Have Heat go on with members that are stacks and being deleted.

@@ -15,6 +15,7 @@ from heat.common import identifier
 from heat.engine.resources import stack_resource
 from heat.engine import status
 from heat.engine import stk_defn
+from heat.objects import resource as resource_objects
 import oslo_messaging
 from zaqarclient.transport import errors as zaqar_errors
 
@@ -176,6 +177,10 @@ class GroupTest(base.ServiceTestCase):
             self.group.adjust(number, 'change_in_capacity', **options)
         except base.NoActionRequired as refusal:
             return str(refusal)
+
+    @staticmethod
+    def fail_to_update():
+        raise base.HeatError('busy')
 
     def told(self):
         """Names of the members whose servers have been asked to go."""
@@ -455,6 +460,14 @@ class GroupTest(base.ServiceTestCase):
         self.assertEqual(set(self.members.servers().values()),
                          set(self.reload(self.group).FnGetAtt('refs')))
 
+    def test_stack_that_goes_in_the_middle_of_a_step(self):
+        """What has failed would be hidden by what is done at the end."""
+        self.members.meanwhile = lambda: (
+            resource_objects.Resource.delete(
+                self.group.context, self.group.id), self.fail_to_update())
+        error = self.assertRaises(base.HeatError, self.scale, +1)
+        self.assertEqual('busy', str(error))
+
     def test_who_is_half_gone_does_not_count(self):
         """The group would grow by one too many, or not at all."""
         for step, expected in ((+1, 3), (-1, 1)):
@@ -539,6 +552,17 @@ class GroupTest(base.ServiceTestCase):
         self.assertEqual([], refusals)
         self.assertEqual(4, len(self.members.members))
         watch.forget.assert_called_once_with({'engine'})
+
+    def test_step_that_is_done_does_not_fail_for_what_cannot_be_repeated(self):
+        """A member that has gone would be removed again."""
+        self.make(size=2)
+        self.lose_an_engine()
+        self.members.meanwhile = lambda: (
+            self.members.journal[-1:] == ['leaves'] and self.fail_to_update())
+
+        self.assertIsNone(self.scale(+1))
+        self.assertEqual(['update', 'update', 'leaves'], self.members.journal)
+        self.assertEqual(3, self.size())
 
     def test_step_that_is_over_is_not_begun_again(self):
         """What is deleted would be made again, or a failure be hidden."""
