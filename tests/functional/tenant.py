@@ -47,6 +47,9 @@ needs_senlin = pytest.mark.skipif(
 # What is known of clusters, and is seen of groups each time.
 long_with_senlin = pytest.mark.skipif(
     WITH_SENLIN and not LONG, reason='run with LONG=1')
+# What is seen of clusters each time, and has another test for groups.
+long_without_senlin = pytest.mark.skipif(
+    not WITH_SENLIN and not LONG, reason='run with LONG=1')
 needs_none = pytest.mark.skipif(
     WITH_SENLIN, reason='about a release line without Senlin')
 

@@ -136,6 +136,7 @@ def test_nothing_scales_out_what_is_being_deleted(project):
     tenant.wait_for('the stack to be gone', stack.is_gone)
 
 
+@tenant.long
 @tenant.needs_senlin
 def test_update_in_the_middle_of_a_drain(project):
     """An update must neither end the drain nor wait for ever behind it."""

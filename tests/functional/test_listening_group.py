@@ -54,9 +54,13 @@ class Group:
         """Ask for a server more, and return its ID once it is there."""
         before = self.servers()
         self.ask('scale_out')
-        # Until it is there, Heat has the name of the member in its place.
-        [new] = tenant.wait_for('another server', lambda: (
-            self.servers() - before & set(self.project.servers())))
+
+        def added():
+            # Heat keeps what it has shown, which is not to be what follows.
+            self.project.heat.stacks.get(self.stack.id)
+            # Until it is there, Heat has the name of the member in its place.
+            return self.servers() - before & set(self.project.servers())
+        [new] = tenant.wait_for('another server', added)
         self.rest()
         return new
 

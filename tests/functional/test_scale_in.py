@@ -59,6 +59,7 @@ def test_two_members_drain_at_once_and_go_one_by_one(project):
                     lambda: second not in project.servers())
 
 
+@tenant.long_without_senlin
 def test_silent_guest_is_deleted_at_the_timeout_and_not_before(project):
     """A dead agent would freeze the group, or cost the drain its time."""
     timeout = 20

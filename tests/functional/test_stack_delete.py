@@ -43,6 +43,7 @@ def test_stack_delete_drains_every_member_first(project):
     assert [] == project.policies(hook)
 
 
+@tenant.long_without_senlin
 def test_stack_delete_waits_for_a_drain_that_is_running(project):
     """The running scale-in may hold a lock, which must fail nothing."""
     stack = project.create_gated(size=2)
