@@ -39,15 +39,15 @@ class Watch:
         silent = _silent(self._context)
         # Whoever was only slow to answer is watched again.
         self._dead &= silent
+        silent -= self._dead
         lost = silent & self._suspects
-        self._suspects = silent - self._dead
+        self._suspects = silent
         self._look_at = time.monotonic() + _PERIOD
         return lost
 
     def forget(self, lost):
         """Go on without them."""
         self._dead |= lost
-        self._suspects -= lost
 
 
 def _silent(context):

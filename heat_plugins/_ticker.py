@@ -17,7 +17,6 @@ from heat.common import exception
 from heat.rpc import client as rpc_client
 from oslo_config import cfg
 from oslo_log import log as logging
-import oslo_messaging
 
 from . import _drains
 from . import _wait
@@ -72,8 +71,7 @@ def _tell(drains):
     except exception.EntityNotFound:
         for hook, drain in drains:
             hook.leave(drain)
-    except (exception.HeatException,
-            oslo_messaging.MessagingException) as error:
+    except _wait.ENGINE_ERRORS as error:
         # It is being deleted, for instance.
         LOG.info('drains: %s', _wait.describe(error))
 

@@ -13,6 +13,7 @@ from keystoneauth1 import exceptions as ksa_exceptions
 from novaclient import exceptions as nova_exceptions
 from openstack import exceptions as sdk_exceptions
 from oslo_log import log as logging
+import oslo_messaging
 from oslo_utils import timeutils
 import requests
 from zaqarclient import errors as zaqar_errors
@@ -38,6 +39,12 @@ SERVICE_ERRORS = (
     # The Zaqar client lets it through.
     requests.RequestException,
     exception.HeatException,
+)
+
+# Whatever may be raised by a request to another engine of Heat's.
+ENGINE_ERRORS = (
+    exception.HeatException,
+    oslo_messaging.MessagingException,
 )
 
 

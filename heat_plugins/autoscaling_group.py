@@ -20,7 +20,6 @@ from heat.objects import resource_data
 from heat.objects import stack as stack_object
 from heat.scaling import scalingutil
 from oslo_log import log as logging
-import oslo_messaging
 from oslo_utils import timeutils
 
 from . import _claim
@@ -316,8 +315,7 @@ class AutoScalingGroup(autoscaling_group.AutoScalingResourceGroup):
         """Leave to the next look, or the next step, what cannot be now."""
         try:
             yield
-        except (exception.HeatException,
-                oslo_messaging.MessagingException) as error:
+        except _wait.ENGINE_ERRORS as error:
             LOG.warning('%(name)s: %(error)s',
                         {'name': self.name, 'error': _wait.describe(error)})
 
