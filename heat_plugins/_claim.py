@@ -1,13 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""What only one engine may do at a time, of all that Heat has."""
+"""Distributed lock with a lease, in Heat's database."""
 
 import contextlib
+import secrets
 import time
 
+from heat.db import api as db_api
+from heat.db import models
 from heat.objects import sync_point
 from oslo_db import exception as db_exceptions
+from oslo_log import log as logging
 from oslo_utils import timeutils
+
+LOG = logging.getLogger(__name__)
 
 # Half of the key of our rows; Heat's own have a resource's number there.
 _ENTITY = 'lifecycle-hook'
@@ -31,28 +37,49 @@ def claim(context, stack_id, name, lease=LEASE):
     :param lease: seconds after which the claim of others is free, which is
         the same for all who claim this name.
     """
-    while not _take(context, stack_id, name, lease):
+    while (mark := _acquire(context, stack_id, name, lease)) is None:
         time.sleep(_PERIOD)
     try:
         yield
     finally:
-        sync_point.SyncPoint.delete_all_by_stack_and_traversal(
-            context, stack_id, name)
+        if not _release(context, name, mark):
+            LOG.warning('lease "%(name)s" of stack %(stack)s ended after '
+                        '%(seconds)d seconds, before its holder was done.',
+                        {'name': name, 'stack': stack_id, 'seconds': lease})
 
 
-def _take(context, stack_id, name, lease):
-    """Return whether it is ours now."""
-    key = {'entity_id': _ENTITY, 'traversal_id': name, 'is_update': False}
+def _acquire(context, stack_id, name, lease):
+    """Return the mark of the holder that this engine is now, else None.
+
+    The mark is the row's atomic key. It starts at random, because a holder
+    whose lease ended may find the row of a later holder under the same name.
+    """
+    key = _key(name)
+    mark = secrets.randbits(30)
     with contextlib.suppress(db_exceptions.DBDuplicateEntry):
         sync_point.SyncPoint.create(context, {
-            **key, 'stack_id': stack_id, 'atomic_key': 0})
-        return True
+            **key, 'stack_id': stack_id, 'atomic_key': mark})
+        return mark
     theirs = sync_point.SyncPoint.get_by_key(context, **key)
     if theirs is None:
-        return False
+        return None
     taken_at = timeutils.normalize_time(theirs.updated_at or
                                         theirs.created_at)
-    return bool(
-        timeutils.is_older_than(taken_at, lease) and
-        sync_point.SyncPoint.update_input_data(
-            context, **key, atomic_key=theirs.atomic_key, input_data={}))
+    if (timeutils.is_older_than(taken_at, lease) and
+            sync_point.SyncPoint.update_input_data(
+                context, **key, atomic_key=theirs.atomic_key, input_data={})):
+        # Heat counts each change of the row.
+        return theirs.atomic_key + 1
+    return None
+
+
+@db_api.retry_on_db_error
+@db_api.context_manager.writer
+def _release(context, name, mark):
+    """Return True if the row was still that of this holder, and delete it."""
+    return bool(context.session.query(models.SyncPoint).filter_by(
+        **_key(name), atomic_key=mark).delete())
+
+
+def _key(name):
+    return {'entity_id': _ENTITY, 'traversal_id': name, 'is_update': False}
