@@ -227,7 +227,9 @@ class AutoScalingGroup(autoscaling_group.AutoScalingResourceGroup):
         if self.status == self.IN_PROGRESS and not self._resets_capacity:
             # An update of something else. Heat would go back to the size that
             # the group began with, and drain what alarms have added since.
-            adjustment = counted
+            # Failed members count, because it is the update that replaces
+            # them.
+            adjustment = self._wanted()
         return uncounted + super()._get_new_capacity(
             counted, adjustment, adjustment_type, min_adjustment_step)
 
@@ -362,6 +364,15 @@ class AutoScalingGroup(autoscaling_group.AutoScalingResourceGroup):
         """Names of the members that neither drain nor are being removed."""
         draining = self._draining()
         return [name for name in self._members() if name not in draining]
+
+    def _wanted(self):
+        """Return the number of members, failed ones too, that shall stay."""
+        hook = _drains.Hook.find(self.context, self.properties[self.HOOK])
+        # By name: Heat does not tell the server of a member that has failed.
+        draining = {name for name, drain in self._begun(hook).items()
+                    if not drain.is_refused} if hook else set()
+        return sum(name not in draining for name, _definition
+                   in grouputils.get_member_definitions(self, True))
 
     def _servers(self):
         """Return {name of a member: ID of its server}, the oldest first.

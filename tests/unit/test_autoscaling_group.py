@@ -125,6 +125,8 @@ class Members:
             raise KeyboardInterrupt
         for name in set(self.members) - set(names):
             del self.members[name]
+        # Convergence replaces what has failed under the name that it has.
+        self.failed.clear()
 
     def servers(self):
         return {name: self.replaced.get(name, 'server-' + name)
@@ -803,6 +805,35 @@ class GroupTest(base.ServiceTestCase):
         self.assertEqual(2, self.size())
         self.assertEqual(4, len(self.members.members))
         self.assertIn(oldest, self.draining())
+
+    def test_update_replaces_failed_members(self):
+        """A group that has lost servers would shrink to its minimum."""
+        before = set(self.members.members)
+        self.members.failed = set(list(before)[:2])
+
+        self.change(cooldown=7)
+        self.assertEqual(before, set(self.members.members))
+        self.assertEqual(3, self.size())
+        self.assertEqual([], self.told())
+
+    def test_update_replaces_a_failed_member_beside_one_that_drains(self):
+        """It would take the place of the one that drains."""
+        oldest, other, _youngest = self.members.members
+        self.scale(-1)
+        self.members.failed = {other}
+
+        self.change(cooldown=7)
+        self.assertEqual({oldest}, self.draining())
+        self.assertEqual(2, self.size())
+
+    def test_update_makes_up_for_no_failed_member_that_drains(self):
+        """What a scale-in has taken would come back."""
+        oldest = next(iter(self.members.members))
+        self.scale(-1)
+        self.members.failed = {oldest}
+
+        self.change(cooldown=7)
+        self.assertEqual(2, self.size())
 
     def test_update_of_the_size(self):
         """It would count who drains, and do too little or too much."""
