@@ -25,6 +25,7 @@ from oslo_utils import timeutils
 from . import _claim
 from . import _drains
 from . import _engines
+from . import _heat_patches
 from . import _signals
 from . import _ticker
 from . import _wait
@@ -589,6 +590,7 @@ def _in_order(criteria, members):
 def resource_mapping():
     # Heat calls it once in each process that loads resources.
     _ticker.arm()
+    _heat_patches.prune_finished_threads()
     _yaql.take_turns()
     return {
         'OS::Hooks::AutoScalingGroup': AutoScalingGroup,
