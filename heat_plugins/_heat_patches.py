@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""Patches of Heat itself, each with its fault and the releases that have it."""
+"""Patches of Heat itself: the fault of each, and the releases that have it."""
 
 import functools
 

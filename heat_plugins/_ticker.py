@@ -8,14 +8,14 @@ done.
 """
 
 import collections
-import os
+import functools
 import threading
 import time
 
 from heat.common import context as heat_context
 from heat.common import exception
+from heat.engine import service
 from heat.rpc import client as rpc_client
-from oslo_config import cfg
 from oslo_log import log as logging
 
 from . import _drains
@@ -32,9 +32,6 @@ _SCAN_PERIOD = 30
 # deaf while it makes or removes members, as Heat's own is. Of many guests that
 # answer at once it hears once.
 _PATIENCE = 2
-
-# Programs that are an engine of Heat's, or have one.
-_ENGINES = ('heat-engine', 'heat-all')
 
 _lock = threading.Lock()
 _thread = None
@@ -77,17 +74,22 @@ def _tell(drains):
 
 
 def arm():
-    """Begin with this engine, and with each process that it forks."""
-    # Nowhere until a program has read its configuration.
-    if getattr(cfg.CONF, 'prog', None) in _ENGINES:
-        os.register_at_fork(after_in_child=_start_anew)
+    """Start the ticker with each engine that serves requests.
+
+    heat-engine loads the plugins before it forks its workers. What asks the
+    database or the message bus that early leaves its connections, and locks
+    that nobody holds any more, to all workers that are forked later.
+    """
+    start = service.EngineService.start
+    if getattr(start, 'has_ticker', False):
+        return
+
+    @functools.wraps(start)
+    def start_with_ticker(engine):
+        start(engine)
         _start()
-
-
-def _start_anew():
-    global _thread
-    _thread = None
-    _start()
+    start_with_ticker.has_ticker = True
+    service.EngineService.start = start_with_ticker
 
 
 def _start():

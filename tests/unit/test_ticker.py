@@ -2,6 +2,9 @@
 
 """Who looks at the clock for drains that nobody waits for."""
 
+import json
+import subprocess
+import sys
 import types
 from unittest import mock
 
@@ -179,9 +182,22 @@ class TickerTest(base.PluginTestCase):
         self.run_for(2)
         self.assertFalse(self.ticker._news.is_set())
 
-    def test_program_that_is_no_engine_looks_at_nothing(self):
-        """Every tool that loads plugins would ask the database."""
-        start = self.patchobject(self.ticker, '_start')
+    def test_one_more_load_starts_no_other_ticker(self):
+        """Each load of the plugins would add a layer to Heat's start."""
+        start = self.ticker.service.EngineService.start
 
         self.ticker.arm()
-        start.assert_not_called()
+        self.assertIs(start, self.ticker.service.EngineService.start)
+
+
+def test_ticker_runs_in_the_worker_and_not_in_the_launcher(tmp_path):
+    """A worker would inherit the connections and locks of its launcher."""
+    run = subprocess.run(
+        [sys.executable, '-m', 'tests.unit.forking_engine', str(tmp_path)],
+        cwd=base.REPO, capture_output=True, text=True, timeout=300)
+    assert run.returncode == 0, run.stderr
+    threads = dict(json.loads(line) for line in run.stdout.splitlines()
+                   if line.startswith('['))
+
+    assert 'drain-ticker' not in threads['launcher']
+    assert 1 == threads['worker'].count('drain-ticker')
