@@ -19,6 +19,9 @@ from sandbox.services import rabbitmq
 PORT = 8004
 CFN_PORT = 8000
 
+# Processes of one of several engines.
+_WORKERS = 2
+
 
 class Service(base.Service):
 
@@ -151,9 +154,9 @@ class Engine(base.Service):
                                                  local_cloud.heat_engines)
 
     def files(self):
-        # As if it were on a host of its own.
+        # As if it were on a host of its own, whose workers are forked.
         return {self.name + '.conf': cloud.ini({
-            'DEFAULT': {'host': self.name}})}
+            'DEFAULT': {'host': self.name, 'num_engine_workers': _WORKERS}})}
 
     def command(self):
         return [cloud.script('heat-engine'),
@@ -162,7 +165,8 @@ class Engine(base.Service):
 
     def check(self):
         try:
-            return rabbitmq.consumers(self.cloud, 'engine.' + self.name) > 0
+            return rabbitmq.consumers(
+                self.cloud, 'engine.' + self.name) >= _WORKERS
         except OSError:
             return False
 

@@ -7,6 +7,7 @@ import contextlib
 import uuid
 
 from heatclient import exc as heat_exceptions
+import psutil
 import pytest
 import requests
 
@@ -61,6 +62,18 @@ def wait_for_rest(stack):
         with contextlib.suppress(heat_exceptions.HTTPInternalServerError):
             return stack.is_at_rest()
     tenant.wait_for('the group to be at rest', is_at_rest)
+
+
+def kill_workers(local, engine):
+    """Kill what an engine has forked, and wait until it has forked anew."""
+    launcher = psutil.Process(local.processes.pid(engine))
+    before = launcher.children()
+    for worker in before:
+        worker.kill()
+    # One that has died stays a child until its launcher looks.
+    tenant.wait_for('new workers', lambda: len(
+        set(launcher.children()) - set(before)) >= len(before))
+    tenant.wait_for('the engine', local.services[engine].check)
 
 
 def drains_asked(project, stack):
@@ -154,6 +167,27 @@ def test_group_hears_its_guests_whichever_engine_dies(local, project, engines):
                 server not in stack.members()))
     assert 2 == stack.capacity()
     assert drains_asked(project, stack) == set(begun.items())
+
+
+@tenant.needs_none
+def test_group_goes_on_with_workers_that_are_forked_later(local, project,
+                                                          engines, log_of):
+    """A worker would wait in vain for what it asks of other engines."""
+    stack = project.create_silent(size=3, drain_timeout=240, min_size=1)
+    stack.scale_in(2)
+    (first, token), (second, other) = stack.wait_for_drains(2).items()
+    assert stack.signal({'lifecycle_action_token': token}).ok
+    tenant.wait_for('the deletion', lambda: first not in project.servers())
+
+    for engine in engines:
+        kill_workers(local, engine)
+    assert stack.signal({'lifecycle_action_token': other}).ok
+    tenant.wait_for('the deletion', lambda: second not in project.servers())
+    wait_for_rest(stack)
+    stack.scale_out()
+    tenant.wait_for('a new server', lambda: 2 == stack.capacity())
+    assert not [engine for engine in engines
+                if 'MessagingTimeout' in log_of(engine)]
 
 
 @pytest.mark.parametrize('waiter_dies', [False, True])
