@@ -126,9 +126,14 @@ def _results(line):
 
 
 def _read(line):
-    """Return {name: result} of a release line."""
+    """Return {name: result} of a release line.
+
+    The file may be as old as another default line, and then is of that one.
+    """
     path = _results(line)
-    return json.loads(path.read_text()) if path.exists() else {}
+    found = json.loads(path.read_text()) if path.exists() else {}
+    return {name: result for name, result in found.items()
+            if result['release'] == line}
 
 
 def _render():

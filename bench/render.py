@@ -9,7 +9,6 @@ from matplotlib import figure
 
 from bench import summary
 from sandbox import cloud
-from sandbox import releases
 from tools import rst
 
 PAGES = cloud.REPO / 'doc' / 'source' / 'benchmark_figures'
@@ -90,7 +89,7 @@ def pictures(results, folder, suffix, line):
     for name, result in results.items():
         if not result.get('plot'):
             continue
-        path = folder / ('%s.%s' % (releases.named(name, line), suffix))
+        path = folder / ('%s-%s.%s' % (name, line, suffix))
         _draw(result['plot']).savefig(
             path, bbox_inches='tight', dpi=120,
             metadata={'Date': None} if suffix == 'svg' else None)
@@ -101,7 +100,8 @@ def pictures(results, folder, suffix, line):
 def documentation(lines):
     """Write tables and pictures for doc/source; return the paths.
 
-    What is there of a line that was not measured on this machine stays.
+    What is there of a line that was not measured on this machine stays: each
+    file has the name of its line.
 
     :param lines: {line: {name: result}}.
     """
@@ -127,11 +127,10 @@ def _page(name, result, line):
                                  _goals(result)))
         if result.get('plot'):
             blocks.append(rst.image(
-                'images/bench/%s.svg' % releases.named(name, line),
+                'images/bench/%s-%s.svg' % (name, line),
                 'The same as a picture: %s' % result['title']))
     # Not a page of its own: the page about it includes it.
-    return _write(releases.named(name, line) + '.inc',
-                  rst.page(_NOTE, *blocks))
+    return _write('%s-%s.inc' % (name, line), rst.page(_NOTE, *blocks))
 
 
 def _write_decisive(results, line):

@@ -44,9 +44,7 @@ def by_line(reports):
     """Return reports, those of parts put together, one for each line."""
     lines = {}
     for report in reports:
-        # The first runs were before there was another line.
-        lines.setdefault(report.get('release', releases.DEFAULT),
-                         []).append(report)
+        lines.setdefault(report['release'], []).append(report)
     return [dict(merged(lines[line]), release=line)
             for line in releases.KNOWN if line in lines]
 

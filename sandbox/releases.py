@@ -11,18 +11,22 @@ import importlib.metadata
 # {major release of Heat: line}
 _LINES = {22: '2024.1', 26: '2026.1', 27: '2026.2'}
 KNOWN = tuple(_LINES.values())
-DEFAULT = '2024.1'
+DEFAULT = '2026.2'
 
 
 def current():
     """Return the line of this environment."""
-    return _LINES[int(
-        importlib.metadata.version('openstack-heat').partition('.')[0])]
+    return _LINES[_heat()]
 
 
 def on_threads():
-    """Return whether the services of this line work without eventlet."""
-    return current() != DEFAULT
+    """Return True if the services of this line work without eventlet."""
+    return _heat() >= 25
+
+
+def _heat():
+    """Return the major release of Heat in this environment."""
+    return int(importlib.metadata.version('openstack-heat').partition('.')[0])
 
 
 def is_installed(distribution):
@@ -34,5 +38,5 @@ def is_installed(distribution):
 
 
 def named(name, line):
-    """Return what something of a line is called: as ever in the default."""
+    """Return a name of this line's own; that of the default has no ending."""
     return name if line == DEFAULT else '%s-%s' % (name, line)

@@ -261,7 +261,8 @@ def test_documentation_has_figures_and_pictures(tmp_path, monkeypatch):
         paths = render.documentation({'2024.1': results(**figures.result(
             ['At once'], [[20]], [figures.goal('x', 1, 1)], plot))})
 
-        assert ['told.svg', 'told.inc', '2024.1.json', 'summary.inc'] == [
+        assert ['told-2024.1.svg', 'told-2024.1.inc', '2024.1.json',
+                'summary.inc'] == [
             path.name for path in paths]
         assert '20' in paths[1].read_text()
         assert '</svg>' in paths[0].read_text()
@@ -281,7 +282,7 @@ def test_figures_of_a_line_stay_beside_those_of_another(
 
     assert ['Figure', '2024.1', '2026.2'] == page.splitlines()[3].split()
     assert re.search(r'One server is told, median, s +0\.25 +0\.75\n', page)
-    assert '0.25' in (tmp_path / 'pages/told.inc').read_text()
+    assert '0.25' in (tmp_path / 'pages/told-2024.1.inc').read_text()
     assert '0.75' in (tmp_path / 'pages/told-2026.2.inc').read_text()
 
 
