@@ -880,8 +880,8 @@ class GroupTest(base.ServiceTestCase):
 
 
 # What of Heat is overridden, or has to be as it is for that: methods by the
-# class that has them, and a digest of their text. It is the same in Heat 22,
-# 26 and 27, but for one.
+# class that has them, and a digest of their text. It is the same in Heat 22
+# to 27, but for one.
 PINNED = {
     'AutoScalingResourceGroup._create_template': 'a63ad3598bfc',
     'AutoScalingResourceGroup.get_attribute': '2f67a5d3ae36',
@@ -896,7 +896,7 @@ PINNED = {
     'CooldownMixin._check_scaling_allowed': '1ca6c38fd571',
     'CooldownMixin._finished_scaling': '2b230748db65',
     'InstanceGroup._resolve_attribute': (
-        '12c90f95e8e7' if releases.current() == '2024.1' else '6e26088afd63'),
+        '12c90f95e8e7' if releases.current() < '2025.1' else '6e26088afd63'),
     'InstanceGroup.get_size': '239e2c3766c3',
     'InstanceGroup.check_create_complete': 'c46984f6fabf',
     'InstanceGroup.handle_update': '48a4e3615748',
