@@ -151,7 +151,8 @@ class ServiceTestCase(PluginTestCase):
                              self.nova.get_server(server)))
         self.stub_keystoneclient(fake_client=_Keystone(self.journal))
         self.log = self.useFixture(
-            fixtures.FakeLogger('heat.engine', level=logging.DEBUG))
+            fixtures.FakeLogger('heat.engine', level=logging.DEBUG,
+                                format='%(levelname)s %(message)s'))
 
     def run_task(self, task, *args, **kwargs):
         """Run a life-cycle task of a resource to its end."""
@@ -236,7 +237,8 @@ class ServiceTestCase(PluginTestCase):
     def warnings(self):
         """The lines that an operator sees at the level of warnings."""
         return [line for line in self.log.output.splitlines()
-                if 'signal' in line and ('refused' in line or 'lost' in line)]
+                if line.startswith('WARNING ') and 'signal' in line and (
+                    'refused' in line or 'lost' in line)]
 
 
 class _Keystone(fake_keystoneclient.FakeKeystoneClient):

@@ -3,60 +3,71 @@
 """The bell of the local bus: nobody oversleeps, and nobody spins."""
 
 import threading
-import time
+
+import pytest
 
 from sandbox import bus
 
-
-def sleeper(bell, seconds):
-    """Return a thread that sleeps by a bell, and when it woke up."""
-    woke = []
-
-    def sleep():
-        bell.sleep(seconds)
-        # The first sleep of a thread only learns how often it has rung.
-        bell.sleep(seconds)
-        woke.append(time.monotonic())
-    thread = threading.Thread(target=sleep)
-    thread.start()
-    return thread, woke
+# Seconds after which a thread that should have woken up never will.
+_PATIENCE = 30
 
 
-def test_a_ring_wakes_everybody(monkeypatch):
+class _Condition(threading.Condition):
+    """A condition that tells who begins to wait on it, and for how long."""
+
+    def __init__(self):
+        super().__init__()
+        self.waiting = threading.Semaphore(0)
+        self.timeouts = []
+
+    def wait(self, timeout=None):
+        self.timeouts.append(timeout)
+        # The caller has the lock: nobody can notify before it waits.
+        self.waiting.release()
+        return super().wait(timeout)
+
+
+@pytest.fixture
+def bell(monkeypatch):
+    """A bell that this thread has heard before."""
+    monkeypatch.setattr(bus, '_LONGEST', 10 * _PATIENCE)
+    bell = bus.Bell()
+    bell._condition = _Condition()
+    # The first sleep of a thread only learns how often it has rung.
+    bell.sleep(0.05)
+    assert not bell._condition.timeouts
+    return bell
+
+
+def test_a_ring_wakes_everybody(bell):
     """A message would lie there until the bus looks by itself."""
-    monkeypatch.setattr(bus, '_LONGEST', 60)
-    bell = bus.Bell()
-    threads = [sleeper(bell, 0.05) for _number in range(3)]
-    while len(bell._condition._waiters) < 3:
-        time.sleep(0.01)
+    def sleep_twice():
+        bell.sleep(0.05)
+        bell.sleep(0.05)
+    threads = [threading.Thread(target=sleep_twice, daemon=True)
+               for _number in range(3)]
+    for thread in threads:
+        thread.start()
+        assert bell._condition.waiting.acquire(timeout=_PATIENCE)
 
     bell.ring()
 
-    for thread, woke in threads:
-        thread.join(30)
-        assert woke
+    for thread in threads:
+        thread.join(_PATIENCE)
+    assert not any(thread.is_alive() for thread in threads)
 
 
-def test_a_ring_before_the_sleep_is_not_missed(monkeypatch):
+def test_a_ring_before_the_sleep_is_not_missed(bell):
     """A message between the look and the sleep would wait."""
-    monkeypatch.setattr(bus, '_LONGEST', 60)
-    bell = bus.Bell()
-    bell.sleep(0.05)
     bell.ring()
 
-    began = time.monotonic()
     bell.sleep(0.05)
 
-    assert time.monotonic() - began < 30
+    assert [] == bell._condition.timeouts
 
 
-def test_a_deadline_ends_the_sleep(monkeypatch):
+def test_a_deadline_ends_the_sleep(bell):
     """A service that is told to stop would sleep on."""
-    monkeypatch.setattr(bus, '_LONGEST', 60)
-    bell = bus.Bell()
     bell.sleep(0.01)
 
-    began = time.monotonic()
-    bell.sleep(0.01)
-
-    assert 0.005 < time.monotonic() - began < 30
+    assert [0.01] == bell._condition.timeouts

@@ -189,6 +189,16 @@ class CreateTest(_ClusterTestCase):
         self.assertEqual(['create cluster', 'policy_attach'], self.journal)
         self.assertEqual(2, len(self.members()))
 
+    def test_failure_is_told_though_an_answer_was_lost(self):
+        """A cluster with half of its servers would look well."""
+        answers = itertools.chain([503], itertools.repeat(None))
+        self.senlin.after = lambda request: (
+            next(answers) if request.method == 'POST' else None)
+        self.senlin.outcomes['CLUSTER_CREATE'] = [DIED]
+
+        self.assertIn('CLUSTER_CREATE', self.create_fails())
+        self.assertEqual(['create cluster'], self.journal)
+
     def test_lost_race_for_the_lock_is_run_again(self):
         """Senlin gives up after three tries; we have longer."""
         self.senlin.outcomes['CLUSTER_ATTACH_POLICY'] = [LOCKED, LOCKED]
@@ -483,6 +493,42 @@ class SizeTest(_ClusterTestCase):
         # Senlin counts once it has the lock.
         self.assertEqual([None, None],
                          [r.get('number') for r in self.resizes()])
+
+    def test_number_within_the_bounds_is_left_alone(self):
+        """Each update would lock the cluster, and wait for its drains."""
+        for min_size, max_size in ((2, 4), (1, 2), (2, 2), (2, -1)):
+            self.create_guarded(desired_capacity=None, min_size=min_size,
+                                max_size=max_size)
+            while len(self.members()) < 2:
+                self.senlin.add_node(self.rsrc.resource_id)
+
+            self.update(self.rsrc)
+
+            self.assertEqual([], self.resizes())
+
+    def test_number_outside_the_bounds_is_repaired(self):
+        """Servers that were lost would stay lost, whatever is updated."""
+        for members in (1, 4):
+            self.create_guarded(desired_capacity=None, min_size=2,
+                                max_size=3)
+            for node in self.members():
+                del self.senlin.nodes[node]
+            for _i in range(members):
+                self.senlin.add_node(self.rsrc.resource_id)
+
+            self.update(self.rsrc)
+
+            self.assertIn(len(self.members()), (2, 3))
+
+    def test_new_servers_are_made_as_the_update_says(self):
+        """They would be of the old profile, and lack the new policies."""
+        policy = self.senlin.add_policy('other', 'senlin.policy.zone-1.0')
+
+        self.update(self.rsrc, profile=self.senlin.add_profile(),
+                    policies=[self.policy, policy], desired_capacity=4)
+
+        self.assertEqual(['update cluster', 'policy_attach', 'resize'],
+                         self.journal)
 
     def test_number_that_is_asked_for_after_a_while(self):
         """A capacity that comes back into the template would do nothing."""

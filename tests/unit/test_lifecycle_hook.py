@@ -108,8 +108,16 @@ class CreateTest(_HookTestCase):
         self.create()
 
         self.assertEqual({30}, limits)
-        # Everything else that Heat does in this context goes by no limit.
-        self.assertIsNone(self.hook.context.keystone_session.timeout)
+
+    def test_limit_is_for_requests_to_senlin_only(self):
+        """Whatever else Heat does in this context would be cut short."""
+        client = self.senlin.client()
+        shared = client.session
+        self.patchobject(self.hook, 'client', return_value=client)
+
+        self.assertEqual(30, self.hook.senlin().session.timeout)
+
+        self.assertIsNone(shared.timeout)
 
     def test_attributes_are_empty_before_creation(self):
         """A look at a stack in creation would make users nobody removes."""
@@ -500,20 +508,51 @@ class SignalTest(_SignalTestCase):
         self.assertEqual([], self.warnings())
         self.assertIn(self.node_of(token)['id'], self.senlin.nodes)
 
-    def test_old_answer_deletes_nothing(self):
-        """A server that was asked again would go before it has answered."""
-        asked_again = self.given_up()
-        self.senlin.add_action('NODE_DELETE', self.node_of(asked_again)['id'],
-                               fakes.WAITING)
-        late = self.given_up(created_at='2024-05-01T11:55:31Z')
-        failed = self.given_up(status_reason='Failed in deleting the server.')
-        for token in (asked_again, late, failed):
-            self.signal(self.answer(token))
-            self.rollback(token)
+    def assertIgnored(self, token):
+        """Whatever the guest says of a deletion, nothing comes of it."""
+        self.signal(self.answer(token))
+        self.rollback(token)
 
         self.assertEqual([], self.journal)
         self.assertEqual([], self.events(self.hook))
         self.assertEqual(3, len(self.senlin.nodes))
+
+    def test_answer_to_a_former_question_deletes_nothing(self):
+        """A server that was asked again would go before it has answered."""
+        token = self.given_up()
+        self.senlin.add_action('NODE_DELETE', self.node_of(token)['id'],
+                               fakes.WAITING)
+
+        self.assertIgnored(token)
+
+    def test_answer_after_the_timeout_deletes_nothing(self):
+        """A server that has long served others again would go."""
+        # Of 120 seconds, none is left.
+        self.assertIgnored(self.given_up(created_at='2024-05-01T11:58:31Z'))
+
+    def test_answer_before_the_timeout_is_in_time(self):
+        """A server that has drained would stay, and serve nobody."""
+        self.signal(self.answer(
+            self.given_up(created_at='2024-05-01T11:58:32Z')))
+
+        self.assertEqual(['del_nodes'], self.journal)
+
+    def test_answer_for_a_deletion_that_failed_deletes_nothing(self):
+        """What Senlin has tried in vain would be tried behind its back."""
+        self.assertIgnored(
+            self.given_up(status_reason='Failed in deleting the server.'))
+
+    def test_heartbeat_changes_nothing_in_senlin(self):
+        """A guest that says that it still works would keep its server."""
+        token = self.senlin.wait_for_guest(self.cluster)
+        before = len(self.senlin.requests)
+
+        self.signal(self.answer(token, lifecycle_action_result='HEARTBEAT'))
+
+        self.assertEqual([], self.senlin.requests[before:])
+        self.assertEqual(fakes.WAITING, self.senlin.status(token))
+        self.assertEqual([], self.events(self.hook))
+        self.assertEqual([], self.warnings())
 
     def test_foreign_deletion_that_senlin_gave_up_is_refused(self):
         """An old token would delete a server of somebody else."""
@@ -523,6 +562,36 @@ class SignalTest(_SignalTestCase):
 
         self.assertRefused('belongs to no cluster')
         self.assertEqual(3, len(self.senlin.nodes))
+
+    def test_signals_of_one_stack_share_a_token_of_keystone(self):
+        """A hundred guests would have a hundred tokens made and checked."""
+        auths = []
+        for number in range(2):
+            # Heat loads the stack anew for each signal.
+            self.hook = self.reload(self.hook)
+            context = self.hook.context
+            context.trust_id = 'trust of this test'
+            context._auth_plugin = object()
+
+            self.signal(self.answer(self.senlin.wait_for_guest(
+                self.cluster, number)))
+            auths.append(context.keystone_session.auth)
+
+        self.assertIs(*auths)
+        self.assertEqual(2, len(self.completed()))
+
+    def test_no_connection_stays_open_after_a_signal(self):
+        """A thousand signals would take all connections of Senlin."""
+        token = self.senlin.wait_for_guest(self.cluster)
+        unknown = '8a5f0c1e-3c0e-4a52-9d7a-51a9f2f4c6b1'
+        session = self.patchobject(self.hook.context.keystone_session,
+                                   'session')
+        for number, (said, down) in enumerate((
+                (token, None), (unknown, None),
+                (token, ksa_exceptions.ConnectFailure('no route'))), 1):
+            self.senlin.down = down
+            self.signal(self.answer(said))
+            self.assertEqual(number, session.close.call_count)
 
     def test_event_says_who_it_was(self):
         """Nobody could tell a guest from a person who ended the drain."""
@@ -552,7 +621,8 @@ class SignalTest(_SignalTestCase):
         interval = sys.getswitchinterval()
         self.addCleanup(sys.setswitchinterval, interval)
         sys.setswitchinterval(1e-6)
-        guests = [threading.Thread(target=guest) for _i in range(50)]
+        guests = [threading.Thread(target=guest, daemon=True)
+                  for _i in range(50)]
         for thread in guests:
             thread.start()
         for thread in guests:
@@ -588,7 +658,10 @@ class SignalTest(_SignalTestCase):
         self.signal(self.answer(token))
 
         self.assertEqual([token], self.completed())
-        self.assertGreaterEqual(self.time.slept, claims.LEASE)
+        # Less, and an engine that waits for Senlin would be taken for dead.
+        limit = self.plugin_module('_resource')._REQUEST_TIMEOUT
+        self.assertGreaterEqual(self.time.slept, 2 * limit)
+        self.assertLess(self.time.slept, 3 * limit)
         # Nor is anything of it left.
         slept = self.time.slept
         with claims.claim(self.hook.context, self.hook.stack.id, token):
@@ -896,8 +969,11 @@ class RollbackTest(_SignalTestCase):
         self.senlin.work()
 
         self.assertEqual(before, set(self.senlin.nodes))
-        self.assertEqual('SUCCEEDED', self.senlin.status(
-            self.senlin.only_action('CLUSTER_RESIZE')))
+        resize = self.senlin.actions[
+            self.senlin.only_action('CLUSTER_RESIZE')]
+        self.assertEqual('SUCCEEDED', resize['status'])
+        # Else Senlin makes servers up to the minimum size.
+        self.assertIs(True, resize['inputs']['strict'])
 
     def test_others_of_the_same_scale_in_may_go(self):
         """One server that stays would keep the others, or be counted out."""

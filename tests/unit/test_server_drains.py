@@ -8,6 +8,7 @@ from unittest import mock
 
 from heat.objects import resource_data
 from novaclient import exceptions as nova_exceptions
+from oslo_serialization import jsonutils
 from zaqarclient.transport import errors as zaqar_errors
 
 from tests.unit import base
@@ -104,6 +105,16 @@ class GuardTest(_GuardTestCase):
              message['body']['lifecycle_transition_type'], message['queue']))
         # Until the end of the drain, and no longer than that.
         self.assertEqual(120, message['ttl'])
+
+    def test_short_drain_has_a_message_that_zaqar_takes(self):
+        """Zaqar would refuse it, and the server be cut."""
+        self.start_over()
+        self.update(self.hook, timeout=10)
+        self.create()
+        self.deletion_started()
+
+        [message] = self.zaqar.messages
+        self.assertEqual(60, message['ttl'])
 
     def test_waits_for_the_signal(self):
         """The server would go with its sessions."""
@@ -337,6 +348,22 @@ class HookTest(_GuardTestCase):
             hook.post(self.hook.client('zaqar'), [SERVER])
 
         self.assertEqual(1, len(self.zaqar.messages))
+
+    def test_answer_that_another_engine_has_heard_is_seen(self):
+        """The server would stay until the timeout, drained."""
+        drains = self.plugin_module('_drains')
+        hook = drains.Hook.find(self.hook.context, self.hook.FnGetRefId())
+        begun = hook.begin({SERVER: None})[SERVER]
+        self.assertIsNone(hook.drains()[SERVER].result)
+        answered = begun._replace(result='CONTINUE', reason='done')
+        # Not by hook.answer, which is what another engine runs.
+        resource_data.ResourceData.set(
+            hook, 'drain-' + SERVER, jsonutils.dumps(answered._asdict()))
+
+        self.assertIsNone(hook.drains()[SERVER].result)
+        self.time.sleep(1)
+
+        self.assertEqual('CONTINUE', hook.drains()[SERVER].result)
 
     def test_cloud_without_senlin_needs_none(self):
         """Who has no Senlin could not create a hook."""
