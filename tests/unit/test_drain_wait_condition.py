@@ -432,8 +432,9 @@ class UpdateTest(_ConditionTestCase):
     def dies_anywhere(self, wanted, hears=(True,)):
         for changes, hears in itertools.product(range(4), hears):
             self.start_over_guarded()
-            self.dies(changes, self.update, self.condition, hook=self.other,
-                      hears_of_the_last=hears)
+            died = self.dies(changes, self.update, self.condition,
+                             hook=self.other, hears_of_the_last=hears)
+            self.assertEqual(changes < 3 + (not hears), died)
             self.senlin.work()
             hook = wanted()
 
@@ -446,8 +447,9 @@ class UpdateTest(_ConditionTestCase):
         """A hook would stay on the cluster, and could not be deleted."""
         for changes, hears in itertools.product(range(4), (True, False)):
             self.start_over_guarded()
-            self.dies(changes, self.update, self.condition, hook=self.other,
-                      hears_of_the_last=hears)
+            died = self.dies(changes, self.update, self.condition,
+                             hook=self.other, hears_of_the_last=hears)
+            self.assertEqual(changes < 3 + (not hears), died)
 
             self.run_task(self.reload(self.condition).delete)
 
@@ -916,7 +918,9 @@ class DeleteTest(_ConditionTestCase):
             self.start_over()
             self.create()
             del self.journal[:]
-            self.dies(changes, self.delete, hears_of_the_last=hears)
+            self.assertEqual(
+                changes < 2 + (not hears),
+                self.dies(changes, self.delete, hears_of_the_last=hears))
 
             self.run_task(self.reload(self.condition).delete)
 

@@ -50,9 +50,11 @@ class PolicyTest(base.ServiceTestCase):
 
     def test_engine_dies_anywhere_and_a_deletion_cleans_up(self):
         """The policy would stay in the project for ever."""
-        for hears in (True, False):
+        for made in (0, 1):
             self.start_over()
-            self.dies(1, self.create, hears_of_the_last=hears)
+            self.assertTrue(self.dies(made, self.create,
+                                      hears_of_the_last=False))
+            self.assertEqual(made, len(self.senlin.policies))
 
             self.run_task(self.reload(self.policy).delete)
 
