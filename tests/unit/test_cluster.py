@@ -397,6 +397,19 @@ class UpdateTest(_ClusterTestCase):
         self.assertEqual(other, self.cluster['profile_id'])
         self.assertEqual(3, self.cluster['min_size'])
 
+    def test_cluster_that_lost_its_only_server_gets_a_better_profile(self):
+        """A cluster of one could not be put right by an update."""
+        other = self.senlin.add_profile('other')
+        self.update(self.rsrc, desired_capacity=1)
+        [member] = self.members()
+        self.senlin.nodes[member]['status'] = 'ERROR'
+        self.cluster['status'] = 'ERROR'
+
+        self.update(self.rsrc, desired_capacity=1, profile=other)
+
+        self.assertEqual(other, self.cluster['profile_id'])
+        self.assertEqual(1, self.cluster['min_size'])
+
     def test_cluster_in_other_trouble(self):
         """The update would wait for it to end."""
         self.create_guarded(min_size=0)
