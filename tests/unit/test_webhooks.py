@@ -46,6 +46,57 @@ class _WebhooksTestCase(base.ServiceTestCase):
                                        options={'heat_resource': 'another'})
 
 
+class UrlsTest(base.PluginTestCase):
+
+    def problem(self, *urls):
+        return self.plugin_module('_webhooks').problem(urls)
+
+    def test_good_urls_are_taken(self):
+        """An endpoint could not be told at all."""
+        label = 'a' * 63
+        for host in ('a', 'a.example.com', 'a.example.com.', 'a_b', '1a',
+                     '192.0.2.1', '[2001:db8::1]', 'user:secret@a.example',
+                     'a:1', 'a:65535', '.'.join([label] * 3 + ['a' * 61])):
+            for scheme in ('http', 'https'):
+                self.assertIsNone(
+                    self.problem('%s://%s/x?y=z' % (scheme, host)))
+
+    def test_what_is_wrong_is_told(self):
+        """Zaqar takes them, and fails at each message."""
+        label = 'a' * 63
+        host = 'URL 1 has no valid host and port'
+        for url, problem in (
+                ('', 'URL 1 is empty'),
+                ('http://a/b c', 'URL 1 has a space or another character '
+                                 'that has to be percent-encoded'),
+                ('ftp://a/', 'URL 1 does not begin with http:// or https://'),
+                ('http://a/#b', 'URL 1 has a "#", and what follows it would '
+                                'never be sent'),
+                ('http:///a', host), ('http://a:x/', host),
+                ('http://a:0/', host), ('http://a:65536/', host),
+                ('http://http://a/', host), ('http://-a/', host),
+                ('http://a..b/', host), ('http://192.0.2/', host),
+                ('http://192.0.2.256/', host), ('http://[::g]/', host),
+                ('http://%s/' % '.'.join([label] * 3 + ['a' * 62]), host)):
+            self.assertEqual(problem, self.problem(url))
+            self.assertEqual(problem.replace('URL 1', 'URL 2'),
+                             self.problem('http://z/', url))
+
+    def test_spellings_of_one_url_are_one(self):
+        """An endpoint would be told twice."""
+        for first, second in (
+                ('http://a', 'http://a/'), ('http://a/', 'http://A:80/'),
+                ('https://a/', 'https://a:443/'), ('http://a/', 'HTTP://a/')):
+            self.assertEqual('URL 2 is the same as URL 1',
+                             self.problem(first, second))
+        for first, second in (
+                ('http://a/', 'https://a/'), ('http://a:81/', 'http://a:82/'),
+                ('http://a/x', 'http://a/y'), ('http://a/?x', 'http://a/?y'),
+                ('http://u@a/', 'http://v@a/'), ('http://a/', 'http://a:81/'),
+                ('http://u:v@a/', 'http://u:w@a/')):
+            self.assertIsNone(self.problem(first, second))
+
+
 class CreateTest(_WebhooksTestCase):
 
     def test_every_endpoint_is_subscribed(self):
