@@ -243,6 +243,12 @@ class Recorder:
         self.seconds = collections.Counter()
         self.failed = set()
 
+    def pytest_collection_finish(self):
+        # Later, what the plugin does when Heat loads it would count for the
+        # first test only.
+        if 'heat.engine.resources' in sys.modules:
+            sys.modules['heat.engine.resources'].global_env()
+
     def pytest_runtest_logreport(self, report):
         self.seconds[report.nodeid] += report.duration
         if report.failed:
@@ -278,6 +284,7 @@ class Tree:
 
     def _in_child(self, arguments, report):
         os.setsid()
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
         resource.setrlimit(resource.RLIMIT_AS, (_MEMORY_BYTES,) * 2)
         # A mutant that was compiled in the same second would be run again.
         sys.dont_write_bytecode = True
@@ -389,20 +396,24 @@ class Check:
 
     def _read_probes(self, file, log, failed):
         executed_by = collections.defaultdict(set)
+        at_load = set()
         for entry in log.read_text().splitlines():
             line, _blank, test = entry.partition(' ')
             # "tests/unit/test_wait.py::test_end (call)"
             test = test.rpartition(' (')[0]
-            if test in self._seconds and test not in failed:
+            if not test:
+                at_load.add(int(line))
+            elif test in self._seconds and test not in failed:
                 executed_by[int(line)].add(test)
         everything = set().union(*executed_by.values())
         for line, users in lines_with_names(self._sources[file]).items():
             tests = set().union(*(executed_by.get(user, ())
                                   for user in users))
             self._executed_by[file, line] = tests or everything
-        for line, tests in executed_by.items():
-            if (file, line) not in self._executed_by:
-                self._executed_by[file, line] = tests
+        for line in executed_by.keys() | at_load:
+            self._executed_by.setdefault(
+                (file, line),
+                everything if line in at_load else executed_by[line])
 
     def mutants(self, lines):
         """Return the mutants of all files.
@@ -509,6 +520,8 @@ def main(argv=None, root=REPO):
     args = parser.parse_args(argv)
     os.nice(10)
     adopt_orphans()
+    # As by an interrupt, what runs is ended and the copy removed.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     lines = lines_of(args.places)
     try:
         with tempfile.TemporaryDirectory(prefix='mutants-') as folder:
