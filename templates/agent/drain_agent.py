@@ -41,6 +41,8 @@ METADATA = 'http://169.254.169.254/openstack/latest/meta_data.json'
 CONFIG_DRIVE = '/dev/disk/by-label/config-2'
 DMI_UUID = '/sys/class/dmi/id/product_uuid'
 BOOT_ID = '/proc/sys/kernel/random/boot_id'
+# Exists if the kernel has IPv6.
+IF_INET6 = '/proc/net/if_inet6'
 
 REQUEST_TIMEOUT = 10
 # Far below the 300 seconds that Senlin's messages live.
@@ -331,6 +333,9 @@ class Agent:
             CONTINUE=0, ROLLBACK=0)
 
     def run(self):
+        # Before anything that may wait, or after a reboot in a drain the
+        # application would serve until the metadata service answers.
+        self.mark()
         if self.config['health']:
             self.serve_health()
         found = None
@@ -343,7 +348,6 @@ class Agent:
         self.status.update(server=self.server_id, source=source)
         # A handler that outlived its agent must not meet itself.
         self.end_handlers()
-        self.mark()
         usual = period = SAY_AGAIN * self.config['interval']
         said = time.monotonic()
         try:
@@ -726,17 +730,41 @@ class Agent:
         class Server(socketserver.ThreadingTCPServer):
             allow_reuse_address = daemon_threads = True
 
+            def __init__(self, family, address):
+                self.address_family = family
+                super().__init__(address, Health)
+
+            def server_bind(self):
+                if self.address_family == socket.AF_INET6:
+                    # IPv4 has a socket of its own.
+                    self.socket.setsockopt(
+                        socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+                super().server_bind()
+
             def handle_error(self, *args):
                 """Say nothing of clients that hang up."""
 
+        @contextlib.contextmanager
+        def logged():
+            try:
+                yield
+            except OSError as error:
+                # The load balancer will notice, and a drain is worth more.
+                log('error', 'health %s: %s', self.config['health'],
+                    describe(error))
+
         host, _, port = str(self.config['health']).rpartition(':')
-        try:
-            threading.Thread(target=Server((host, int(port)), Health)
-                             .serve_forever, daemon=True).start()
-        except OSError as error:
-            # The load balancer will notice, and a drain is worth more.
-            log('error', 'health %s: %s', self.config['health'],
-                describe(error))
+        with logged():
+            # Of both families, if it is a bare port.
+            for family, _, _, _, address in socket.getaddrinfo(
+                    host.strip('[]') or None, port,
+                    socket.AF_UNSPEC if os.path.exists(IF_INET6)
+                    else socket.AF_INET,
+                    socket.SOCK_STREAM, 0, socket.AI_PASSIVE):
+                with logged():
+                    threading.Thread(
+                        target=Server(family, address).serve_forever,
+                        daemon=True).start()
 
     def report(self, **changes):
         """Write what the status command and Prometheus read."""
@@ -884,7 +912,10 @@ def run(args):
     except FAILURES as error:
         log('error', '%s', of_no_use(args.config, error))
         return 1
-    agent.run()
+    if args.command == 'mark':
+        agent.mark()
+    else:
+        agent.run()
 
 
 def stop(*args):
@@ -896,7 +927,7 @@ def stop(*args):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument('command', nargs='?', default='run',
-                        choices=('run', 'status', 'check'))
+                        choices=('run', 'mark', 'status', 'check'))
     parser.add_argument('--config', default='/etc/lifecycle/agent.json')
     parser.add_argument('--state-dir', default='/var/lib/lifecycle')
     parser.add_argument('--run-dir', default='/run/drain-agent')

@@ -73,14 +73,24 @@ END_OF_DRAIN_AGENT_OPENRC
     rc-update add drain-agent default
     rc-service drain-agent restart
 else
-    # Unless another process has got the number since.
-    pid=$(cat /run/drain-agent.pid 2>/dev/null) || :
-    if grep -qs drain-agent "/proc/${pid:-0}/cmdline"; then
-        kill -- "-$pid" "$pid" 2>/dev/null || :
-    fi
-    # The new agent fails until the old one has stopped its handlers.
-    setsid sh -c 'while :; do /opt/drain-agent/drain-agent; sleep 2; done' \
-        </dev/null >>/var/log/drain-agent.log 2>&1 &
-    echo $! >/run/drain-agent.pid
+    # Anything else: cloud-init runs this at each later boot.
+    mkdir -p /var/lib/cloud/scripts/per-boot
+    cat >/var/lib/cloud/scripts/per-boot/10-drain-agent <<'END_OF_START'
+#!/bin/sh
+# Unless another process has got the number since.
+pid=$(cat /run/drain-agent.pid 2>/dev/null) || :
+if grep -qs drain-agent "/proc/${pid:-0}/cmdline"; then
+    kill -- "-$pid" "$pid" 2>/dev/null || :
+fi
+# After a reboot in a drain, no application may start before the marker file is
+# there again.
+/opt/drain-agent/drain-agent mark >>/var/log/drain-agent.log 2>&1 || :
+# The new agent fails until the old one has stopped its handlers.
+setsid sh -c 'while :; do /opt/drain-agent/drain-agent; sleep 2; done' \
+    </dev/null >>/var/log/drain-agent.log 2>&1 &
+echo $! >/run/drain-agent.pid
+END_OF_START
+    chmod 755 /var/lib/cloud/scripts/per-boot/10-drain-agent
+    /var/lib/cloud/scripts/per-boot/10-drain-agent
 fi
 echo "drain-agent: installed, run by $python"
