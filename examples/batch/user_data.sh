@@ -19,5 +19,38 @@ __DRAIN__
 END_OF_DRAIN
 chmod 755 /etc/lifecycle/drain.d/50-batch-worker
 
-setsid python3 /opt/batch-worker/worker.py '__JOBS_URL__' </dev/null \
-    >>/var/log/batch-worker.log 2>&1 &
+# The URL is quoted here, since systemd would expand "%" and "$" in it.
+cat >/opt/batch-worker/start <<'END_OF_START'
+#!/bin/sh
+exec python3 /opt/batch-worker/worker.py '__JOBS_URL__'
+END_OF_START
+chmod 755 /opt/batch-worker/start
+
+if [ -d /run/systemd/system ]; then
+    cat >/etc/systemd/system/batch-worker.service <<'END_OF_SERVICE'
+[Unit]
+Description=Batch worker, an example of a server that drains
+Wants=network-online.target
+After=network-online.target
+
+[Service]
+ExecStart=/opt/batch-worker/start
+# Not "always": a worker that has drained ends with status 0 and stays so.
+Restart=on-failure
+
+[Install]
+WantedBy=multi-user.target
+END_OF_SERVICE
+    systemctl daemon-reload
+    systemctl enable batch-worker.service
+    systemctl restart batch-worker.service
+else
+    # Without systemd, cloud-init starts it at each later boot.
+    mkdir -p /var/lib/cloud/scripts/per-boot
+    cat >/var/lib/cloud/scripts/per-boot/50-batch-worker <<'END_OF_BOOT'
+#!/bin/sh
+setsid /opt/batch-worker/start </dev/null >>/var/log/batch-worker.log 2>&1 &
+END_OF_BOOT
+    chmod 755 /var/lib/cloud/scripts/per-boot/50-batch-worker
+    /var/lib/cloud/scripts/per-boot/50-batch-worker
+fi

@@ -38,5 +38,11 @@ else
     # root may be the only user that it has.
     sed -i -e "s/bind :7000/bind $(hostname -i):7000/" \
         -e '/^ *\(user\|group\|chroot\) /d' /etc/haproxy/haproxy.cfg
-    haproxy -W -D -f /etc/haproxy/haproxy.cfg -p /run/haproxy.pid
+    mkdir -p /var/lib/cloud/scripts/per-boot
+    cat >/var/lib/cloud/scripts/per-boot/50-haproxy <<'END_OF_START'
+#!/bin/sh
+exec haproxy -W -D -f /etc/haproxy/haproxy.cfg -p /run/haproxy.pid
+END_OF_START
+    chmod 755 /var/lib/cloud/scripts/per-boot/50-haproxy
+    /var/lib/cloud/scripts/per-boot/50-haproxy
 fi

@@ -40,6 +40,11 @@ else
     sed -i "s/listen 8080;/listen $(hostname -i):8080;/" \
         /etc/nginx/conf.d/example.conf
     sed -i 's/^user .*/user root;/' /etc/nginx/nginx.conf
-    mkdir -p /var/log/nginx /var/lib/nginx
-    nginx
+    mkdir -p /var/log/nginx /var/lib/nginx /var/lib/cloud/scripts/per-boot
+    cat >/var/lib/cloud/scripts/per-boot/50-nginx <<'END_OF_START'
+#!/bin/sh
+exec nginx
+END_OF_START
+    chmod 755 /var/lib/cloud/scripts/per-boot/50-nginx
+    /var/lib/cloud/scripts/per-boot/50-nginx
 fi

@@ -14,17 +14,42 @@ cat >/opt/sessions/server.py <<'END_OF_SERVER'
 __SERVER__
 END_OF_SERVER
 
-# The address that the name of this server has; all of them where that is a
-# mere loopback address, as in many images.
-read -r address _ <<END
-$(getent hosts "$(uname -n)")
-END
-case $address in 127.0.*|::1) address= ;; esac
+# The first IPv4 address of this server's name that others can reach; all
+# addresses if there is none. Many images have a loopback address for the name,
+# and a link-local IPv6 address comes first where systemd answers for it.
+address=$(getent ahostsv4 "$(uname -n)" | sed -n -e '/^127\.0\./d' \
+    -e '/^169\.254\./d' -e 's/ .*//p' -e q)
 
 sed "s/ADDRESS/$address/" >/etc/lifecycle/agent.d/50-sessions.json \
     <<'END_OF_AGENT_SETTINGS'
 __AGENT_SETTINGS__
 END_OF_AGENT_SETTINGS
 
-setsid python3 /opt/sessions/server.py --address "$address" </dev/null \
+if [ -d /run/systemd/system ]; then
+    cat >/etc/systemd/system/sessions.service <<END_OF_SERVICE
+[Unit]
+Description=Session server, an example of a server that drains
+Wants=network-online.target
+After=network-online.target
+
+[Service]
+ExecStart=/usr/bin/env python3 /opt/sessions/server.py --address '$address'
+Restart=always
+
+[Install]
+WantedBy=multi-user.target
+END_OF_SERVICE
+    systemctl daemon-reload
+    systemctl enable sessions.service
+    systemctl restart sessions.service
+else
+    # Without systemd, cloud-init starts it at each later boot.
+    mkdir -p /var/lib/cloud/scripts/per-boot
+    cat >/var/lib/cloud/scripts/per-boot/50-sessions <<END_OF_START
+#!/bin/sh
+setsid python3 /opt/sessions/server.py --address '$address' </dev/null \\
     >>/var/log/sessions.log 2>&1 &
+END_OF_START
+    chmod 755 /var/lib/cloud/scripts/per-boot/50-sessions
+    /var/lib/cloud/scripts/per-boot/50-sessions
+fi
