@@ -5,8 +5,8 @@
 A guest is a process tree in a root of its own, made by bubblewrap: the
 machine's files read-only, its own /etc, /var, /opt, /run and /tmp, its own
 host name and process ids, and the network of this machine. It is no virtual
-machine: it shares the kernel, has no init system, and runs the shell-script
-parts of its user data at every boot.
+machine: it shares the kernel and has no init system but init.py, which does
+what cloud-init does at a boot.
 
 Nova imports this module as ``nova.virt.guest_driver``; see
 ``sandbox.services.nova``.
@@ -196,6 +196,11 @@ class GuestDriver(fake.FakeDriverWithoutFakeNodes):
         super().power_off(instance, timeout, retry_interval)
 
     def power_on(self, context, instance, network_info, *args, **kwargs):
+        if instance.uuid not in self.instances:
+            # Nova was restarted while the server was off. The fake driver
+            # starts only what it knows.
+            self.resume_state_on_host_boot(context, instance, network_info)
+            return
         self._guest(instance).start(instance.hostname)
         super().power_on(context, instance, network_info, *args, **kwargs)
 

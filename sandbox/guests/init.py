@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""First program of a guest: what cloud-init does with user data.
+"""First program of a guest: what cloud-init does at a boot.
 
-Runs the shell-script parts of the unmodified user data, in their order, then
-stays: a guest lives until its server goes.
+Runs the scripts that are there for each boot and, at the first boot only, the
+shell-script parts of the unmodified user data. Then it stays: a guest lives
+until its server goes.
 """
 
 import email
@@ -12,8 +13,12 @@ import signal
 import subprocess
 import sys
 
-USER_DATA = '/var/lib/cloud/instance/user-data.txt'
-SCRIPTS = '/var/lib/cloud/instance/scripts'
+# As in cloud-init.
+PER_BOOT = '/var/lib/cloud/scripts/per-boot'
+INSTANCE = '/var/lib/cloud/instance'
+USER_DATA = INSTANCE + '/user-data.txt'
+SCRIPTS = INSTANCE + '/scripts'
+SEMAPHORE = INSTANCE + '/sem/config_scripts_user'
 
 
 def shell_scripts(user_data):
@@ -35,8 +40,8 @@ def shell_scripts(user_data):
             yield 'part-%03d' % number, body
 
 
-def main():
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+def write_user_scripts():
+    """Write the scripts of the user data to their folder."""
     os.makedirs(SCRIPTS, exist_ok=True)
     with open(USER_DATA, 'rb') as stream:
         user_data = stream.read()
@@ -45,9 +50,30 @@ def main():
         with open(path, 'wb') as stream:
             stream.write(script)
         os.chmod(path, 0o700)
+
+
+def run_scripts(folder):
+    """Run the executables of a folder in the order of their names."""
+    for name in sorted(os.listdir(folder)):
+        path = os.path.join(folder, name)
+        if not os.access(path, os.X_OK):
+            continue
         print('init: running %s' % name, flush=True)
         status = subprocess.call([path], stdin=subprocess.DEVNULL)
         print('init: %s ended with status %d' % (name, status), flush=True)
+
+
+def main():
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    os.makedirs(PER_BOOT, exist_ok=True)
+    run_scripts(PER_BOOT)
+    if not os.path.exists(SEMAPHORE):
+        write_user_scripts()
+        # Before they run, as in cloud-init: a boot that was interrupted in
+        # one of them does not run them again.
+        os.makedirs(os.path.dirname(SEMAPHORE), exist_ok=True)
+        open(SEMAPHORE, 'w').close()
+        run_scripts(SCRIPTS)
     print('init: boot finished', flush=True)
     while True:
         signal.pause()
