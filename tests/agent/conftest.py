@@ -2,17 +2,20 @@
 
 """A drain agent as a process, and the fake cloud that it talks to."""
 
+import contextlib
 import importlib.util
-import itertools
 import json
 import os
 import pathlib
 import random
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
+import types
 import uuid
 
 import pytest
@@ -21,6 +24,8 @@ from tests.agent import fake_cloud
 
 REPO = pathlib.Path(__file__).resolve().parents[2]
 AGENT = REPO / 'templates' / 'agent' / 'drain_agent.py'
+# Minor versions of Python 3 that an image may have.
+SUPPORTED_MINORS = range(6, 15)
 
 
 def load_agent():
@@ -31,7 +36,7 @@ def load_agent():
     return module
 
 
-def wait_for(condition, what, seconds=10):
+def wait_for(condition, what, seconds=60):
     """Wait until something is true, and return it; fail after a bound."""
     end = time.monotonic() + seconds
     while True:
@@ -41,6 +46,17 @@ def wait_for(condition, what, seconds=10):
         if time.monotonic() > end:
             pytest.fail('waited %d s in vain for %s' % (seconds, what))
         time.sleep(0.01)
+
+
+@contextlib.contextmanager
+def limit(process, seconds=60):
+    """Kill a process that takes too long, so that reading from it ends."""
+    timer = threading.Timer(seconds, process.kill)
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 class Guest:
@@ -86,18 +102,31 @@ class Guest:
     def _lines(self):
         return self._runs.read_text().splitlines()
 
-    def _argv(self, python, *words):
+    def write_config(self):
+        """Write what the agent is configured with; return its path."""
         config = self.root / 'agent.json'
         config.write_text(json.dumps(self.config))
         if self.settings:
             (self.root / 'agent.d').mkdir(exist_ok=True)
             (self.root / 'agent.d/50-app.json').write_text(
                 json.dumps(self.settings))
+        return str(config)
+
+    def _argv(self, python, *words):
         # What a release deprecates, a later one does without.
         return [str(python), '-I', '-W', 'error', str(AGENT), *words,
-                '--config', str(config), '--state-dir', str(self.state_dir),
+                '--config', self.write_config(),
+                '--state-dir', str(self.state_dir),
                 '--run-dir', str(self.run_dir),
                 '--handlers', self.handlers.name]
+
+    def load(self, module):
+        """Return the agent as an object, for what needs no process."""
+        config = self.write_config()
+        return module.Agent(
+            module.configure(config), module.State(str(self.state_file)),
+            types.SimpleNamespace(config=config, run_dir=str(self.run_dir),
+                                  handlers=str(self.handlers)))
 
     def start(self, python=sys.executable, words=(), shell='exec "$@"',
               **variables):
@@ -176,7 +205,8 @@ class Guest:
                  '%d polls; the log:\n%s' % (number, self.log()))
 
     def wait_until_completed(self):
-        wait_for(lambda: self.token in self.state()['completed'],
+        wait_for(lambda: self.state_file.exists()
+                 and self.token in self.state()['completed'],
                  'a drain completed in the state')
 
     def clean_up(self):
@@ -218,15 +248,40 @@ def neighbour(cloud, tmp_path):
 
 
 def interpreters():
-    """Every Python on this machine that is new enough, one of a version."""
-    found = {tuple(sys.version_info[:2]): sys.executable}
-    folders = [pathlib.Path(p) for p in os.environ['PATH'].split(os.pathsep)]
-    folders += sorted(pathlib.Path.home().glob('.pyenv/versions/*/bin'))
-    for folder, minor in itertools.product(reversed(folders), range(6, 20)):
-        path = folder / ('python3.%d' % minor)
-        if path.is_file() and 'shims' not in path.parts:
-            found.setdefault((3, minor), str(path))
-    return [found[version] for version in sorted(found)]
+    """Return {(3, minor): path} of the supported Pythons on this machine."""
+    # A shim of pyenv fails unless somebody has chosen that version.
+    folders = [folder for folder in os.environ['PATH'].split(os.pathsep)
+               if 'shims' not in pathlib.Path(folder).parts]
+    folders += map(str, sorted(
+        pathlib.Path.home().glob('.pyenv/versions/*/bin'), reverse=True))
+    found = {}
+    for minor in SUPPORTED_MINORS:
+        path = shutil.which('python3.%d' % minor,
+                            path=os.pathsep.join(folders))
+        if path:
+            found[3, minor] = path
+    # It runs, whatever is on PATH.
+    found[sys.version_info[:2]] = sys.executable
+    return found
+
+
+def each_python():
+    """Return a parameter for each supported Python, skipped if missing."""
+    found = interpreters()
+    return [
+        pytest.param(found.get((3, minor)), id='3.%d' % minor, marks=(
+            () if (3, minor) in found else pytest.mark.skip(
+                reason='Python 3.%d is not on PATH' % minor)))
+        for minor in SUPPORTED_MINORS]
+
+
+def pytest_report_header():
+    """Show which Pythons of a server's image are tested."""
+    found = interpreters()
+    return 'drain agent: tested with Python %s; not on PATH: %s' % (
+        ', '.join('%d.%d' % version for version in sorted(found)),
+        ', '.join('3.%d' % minor for minor in SUPPORTED_MINORS
+                  if (3, minor) not in found) or 'none')
 
 
 @pytest.fixture

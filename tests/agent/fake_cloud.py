@@ -40,6 +40,8 @@ class FakeCloud(socketserver.ThreadingMixIn, http.server.HTTPServer):
         self.polls = []
         self.refused = []
         self.signals = []
+        # Paths of what was posted to any other place.
+        self.strange_posts = []
         # Set to another status to make an endpoint fail.
         self.queue_status = self.signal_status = 200
         # Cleared, the queue takes requests and says nothing.
@@ -130,6 +132,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         if (self.path != cloud.signal_path
                 or self.headers['Content-Type'] != 'application/json'):
             cloud.refused.append(dict(self.headers))
+            cloud.strange_posts.append(self.path)
             self._answer(403)
             return
         cloud.signals.append(json.loads(body))

@@ -6,6 +6,7 @@ import json
 import os
 import socket
 import time
+import types
 from urllib import error
 from urllib import request
 
@@ -157,6 +158,8 @@ def test_unit_is_stopped_when_the_handlers_are_done(guest, cloud, systemctl):
     guest.start(PATH=guest.path)
 
     assert 'drained' in guest.wait_for_signal()['reason']
+    guest.wait_until_completed()
+    guest.wait_for_polls()
     assert ['50-app', 'stop nginx.service app.service'] == calls(guest)
 
 
@@ -175,6 +178,19 @@ def test_unit_is_started_again_when_the_server_stays(guest, cloud, systemctl):
                       'the start of the unit')
 
 
+def test_no_unit_is_started_where_none_was_stopped(guest, cloud, systemctl):
+    """Each ROLLBACK would put an error into the log, or start a unit."""
+    guest.settings.update(on_failure='ROLLBACK')
+    guest.handler('50-app', 'exit 1')
+    cloud.post(guest.message)
+
+    guest.start(PATH=guest.path)
+
+    guest.wait_until_completed()
+    guest.wait_for_polls()
+    assert ['50-app'] == calls(guest)
+
+
 def test_machine_without_systemd_is_said(guest, cloud):
     """A unit that was not stopped must not read as success."""
     guest.settings['stop_units'] = ['app.service']
@@ -188,12 +204,18 @@ def test_machine_without_systemd_is_said(guest, cloud):
 
 # Health
 
+def free_port():
+    """Return a port that nothing listens on, of either family."""
+    with socket.socket(socket.AF_INET6) as probe:
+        probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        probe.bind(('::', 0))
+        return probe.getsockname()[1]
+
+
 @pytest.fixture
 def place(guest):
     """Where the health endpoint of the guest is."""
-    with socket.socket() as probe:
-        probe.bind(('127.0.0.1', 0))
-        place = '%s:%d' % probe.getsockname()
+    place = '127.0.0.1:%d' % free_port()
     guest.settings.update(health=place,
                           marker_file=str(guest.root / 'new/draining'))
     return place
@@ -267,6 +289,99 @@ def test_client_that_says_nothing_holds_up_nobody(guest, cloud, place):
     head = request.Request('http://%s/any/path' % place, method='HEAD')
     with request.urlopen(head, timeout=5) as answer:
         assert (200, b'') == (answer.status, answer.read())
+
+
+@pytest.mark.parametrize('written, answering', (
+    ('%d', {'127.0.0.1', '[::1]'}), (':%d', {'127.0.0.1', '[::1]'}),
+    ('127.0.0.1:%d', {'127.0.0.1'}), ('[::1]:%d', {'[::1]'}),
+    ('::1:%d', {'[::1]'})))
+def test_health_answers_over_ipv4_and_ipv6(written, answering, guest):
+    """A load balancer of the other family would see a dead server."""
+    port = free_port()
+    guest.settings['health'] = written % port
+
+    guest.start()
+
+    for host in answering:
+        conftest.wait_for(lambda at='%s:%d' % (host, port): ask(at),
+                          'an answer at ' + host)
+    # By now each address that is served is bound.
+    guest.wait_for_polls()
+    for host in {'127.0.0.1', '[::1]'} - answering:
+        assert ask('%s:%d' % (host, port)) is None
+    assert 'error' not in guest.log()
+
+
+def test_health_needs_no_ipv6(guest, monkeypatch):
+    """A kernel without IPv6 would leave the load balancer without answer."""
+    module = conftest.load_agent()
+    monkeypatch.setattr(module, 'IF_INET6', '/nowhere')
+    said = []
+    monkeypatch.setattr(module, 'log', lambda *words: said.append(words))
+    port = free_port()
+
+    module.Agent.serve_health(types.SimpleNamespace(
+        state={'draining': False}, config={'health': port}))
+
+    assert (200, 'in service\n') == ask('127.0.0.1:%d' % port)
+    assert ask('[::1]:%d' % port) is None
+    assert [] == said
+
+
+# The marker
+
+@pytest.fixture
+def rebooted(guest):
+    """A guest that was rebooted in the middle of a drain."""
+    guest.settings['marker_file'] = str(guest.root / 'new/draining')
+    guest.kill_in_handler('sleep 60')
+    guest.change_clock(boot='another')
+    (guest.root / 'new/draining').unlink()
+    return guest
+
+
+def test_marker_comes_before_the_server_is_identified(rebooted):
+    """The application would serve until the metadata service answers."""
+    module = conftest.load_agent()
+    marker = rebooted.root / 'new/draining'
+    found = []
+
+    def identify(*args):
+        found.append(marker.exists())
+        raise SystemExit
+    module.identify = identify
+
+    with pytest.raises(SystemExit):
+        rebooted.load(module).run()
+
+    assert [True] == found
+
+
+def test_marker_can_be_made_before_the_application_starts(rebooted):
+    """What starts the agent can wait for this, and the application for it.
+
+    The drain itself is left to the agent.
+    """
+    before = rebooted.state()
+
+    code, text = rebooted.ask('mark')
+
+    assert 0 == code, text
+    assert (rebooted.root / 'new/draining').exists()
+    assert before == rebooted.state()
+    assert ['50-app'] == rebooted.runs()
+
+
+def test_no_marker_is_made_in_a_server_that_does_not_drain(guest):
+    """A new server would never serve."""
+    marker = guest.root / 'draining'
+    guest.settings['marker_file'] = str(marker)
+    marker.touch()
+
+    code, text = guest.ask('mark')
+
+    assert 0 == code, text
+    assert not marker.exists()
 
 
 def test_port_that_is_taken_stops_no_drain(guest, cloud, listener):

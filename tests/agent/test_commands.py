@@ -3,6 +3,10 @@
 """What the drain agent shows to people and to programs."""
 
 import json
+import os
+import re
+import signal
+import time
 
 import pytest
 
@@ -43,7 +47,7 @@ def test_status_of_an_agent_that_listens(guest):
         rows['Server'])
     assert 'works' == rows['Queue']
     assert 'none' == rows['Drain']
-    assert 'Last poll    0 s ago' in text
+    assert re.search('^Last poll    [0-9]+ s ago$', text, re.M), text
     assert 'Listening    since 2' in text
     code, found = status(guest)
     assert (0, agent.pid, True) == (code, found['pid'], found['listens'])
@@ -84,6 +88,22 @@ def test_status_of_an_agent_that_is_deaf(guest, cloud):
     assert 1 == code
     assert 'Queue        HTTP 404' in text
     assert False is status(guest)[1]['listens']
+
+
+def test_status_of_an_agent_that_hangs(guest):
+    """Nobody would look at a server whose agent says that all is well."""
+    agent = guest.start()
+    guest.wait_for_polls()
+    agent.send_signal(signal.SIGSTOP)
+    path = guest.run_dir / 'status.json'
+
+    for seconds, listens in ((30, True), (90, False)):
+        then = time.time() - seconds
+        os.utime(path, (then, then))
+
+        code, found = status(guest)
+
+        assert (not listens, listens) == (bool(code), found['listens'])
 
 
 def test_status_without_an_agent(guest):

