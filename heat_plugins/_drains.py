@@ -137,6 +137,22 @@ class Hook:
         return (not self._heartbeat_timeout and
                 self._default_result == _signals.CONTINUE)
 
+    def is_running(self, nova, server):
+        """Return True if a server has to be taken for running.
+
+        Nova's status can be stale: after a crash of nova-compute it can be
+        SHUTOFF while the server serves. So a heartbeat outweighs it: with a
+        heartbeat timeout, a server that exists is asked, and its silence
+        shows that it is not running.
+
+        :param nova: Heat's plugin for Nova's client.
+        """
+        try:
+            status = nova.get_status(nova.get_server(server))
+        except exception.EntityNotFound:
+            return False
+        return self._heartbeat_timeout > 0 or status in _RUNNING
+
     def drains(self):
         """Return {server: Drain}, which may be a second old."""
         with _read_lock:
@@ -309,17 +325,6 @@ class Hook:
             if drain.over is not None and not drain.group and (
                     now() > drain.over + _REMEMBERED):
                 resource_data.ResourceData.delete(self, _DRAIN + server)
-
-
-def is_running(nova, server):
-    """Whether somebody in a server could hear of its end.
-
-    :param nova: Heat's plugin for Nova's client.
-    """
-    try:
-        return nova.get_status(nova.get_server(server)) in _RUNNING
-    except exception.EntityNotFound:
-        return False
 
 
 def _load(value):

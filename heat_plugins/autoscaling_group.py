@@ -474,8 +474,8 @@ class AutoScalingGroup(autoscaling_group.AutoScalingResourceGroup):
             hook.post(self.client('zaqar'),
                       [drain.server for drain in drains.values()])
             for name, drain in drains.items():
-                if not _drains.is_running(self.client_plugin('nova'),
-                                          drain.server):
+                if not hook.is_running(self.client_plugin('nova'),
+                                       drain.server):
                     outcomes[name] = (_signals.CONTINUE,
                                       _('it is not running'))
         except _wait.SERVICE_ERRORS as error:

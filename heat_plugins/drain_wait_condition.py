@@ -209,7 +209,7 @@ class DrainWaitCondition(_resource.ClusterActions, _resource.HookResource):
             return None
         drain = drains.drains().get(server)
         if drain is None or drain.is_refused:
-            if not _drains.is_running(self.client_plugin('nova'), server):
+            if not drains.is_running(self.client_plugin('nova'), server):
                 LOG.info('%(name)s: server %(server)s goes without a drain, '
                          'because it is not running',
                          {'name': self.name, 'server': server})

@@ -125,7 +125,9 @@ class LifecycleHook(_resource.HookResource, signal_responder.SignalResponder):
             properties.Schema.INTEGER,
             _('Seconds after which a drain is over whose guest has not been '
               'heard, 15 at least. The agent sends a heartbeat three times as '
-              'often. With 0 only the timeout ends a drain. Senlin knows no '
+              'often. A heartbeat outweighs the status in Nova, which can be '
+              'stale. With 0 only the timeout ends a drain, and a server '
+              'whose status is SHUTOFF is not asked. Senlin knows no '
               'heartbeat, so a cluster cannot have such a hook.'),
             update_allowed=True,
             default=0,

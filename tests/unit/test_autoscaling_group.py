@@ -30,6 +30,7 @@ resources:
     properties:
       timeout: 100
       criteria: %(criteria)s
+      heartbeat_timeout: %(heartbeat_timeout)s
 '''
 GROUP = '''
 heat_template_version: wallaby
@@ -160,7 +161,8 @@ class GroupTest(base.ServiceTestCase):
         self.nova.servers.__contains__.side_effect = lambda server: True
         self.nova.servers.__getitem__.side_effect = lambda server: 'ACTIVE'
         self.values = {'criteria': 'OLDEST_FIRST', 'min_size': 1,
-                       'size': size, 'cooldown': 0, 'length': 8, **values}
+                       'size': size, 'cooldown': 0, 'length': 8,
+                       'heartbeat_timeout': 0, **values}
         self.hook = self.parse_stack(HOOK % self.values)['hook']
         self.run_task(self.hook.create)
         self.values.setdefault('hook', self.hook.FnGetRefId())
@@ -253,6 +255,17 @@ class GroupTest(base.ServiceTestCase):
             self.assertEqual([4] * 4, told)
             self.assertEqual(4, len(set(self.told())))
             self.assertEqual(requests, self.zaqar.posts - before)
+
+    def test_heartbeat_outweighs_the_status_in_nova(self):
+        """After a crash of nova-compute, a live server would be deleted."""
+        for heartbeat_timeout, waiting in ((0, 0), (30, 1)):
+            self.make(heartbeat_timeout=heartbeat_timeout)
+            self.nova.servers.__getitem__.side_effect = (
+                lambda server: 'SHUTOFF')
+
+            self.scale(-1)
+
+            self.assertEqual(waiting, len(self.hook.FnGetAtt('pending')))
 
     def test_criteria_of_the_hook(self):
         """The parameter would be a promise that only Senlin keeps."""

@@ -187,6 +187,32 @@ class GuardTest(_GuardTestCase):
         self.assertIn('no heartbeat for 30 seconds', self.log.output)
         self.assertEqual([], self.events(self.hook))
 
+    def test_heartbeat_outweighs_the_status_in_nova(self):
+        """After a crash of nova-compute, a live server would be deleted."""
+        self.start_over(hook='heartbeat_timeout: 30')
+        self.create()
+        self.nova.servers = {SERVER: 'SHUTOFF'}
+        runner = self.deletion_started()
+        for _i in range(3):
+            self.clock.advance_time_seconds(25)
+            self.signal('HEARTBEAT')
+            self.assertFalse(runner.step())
+
+        self.clock.advance_time_seconds(30)
+
+        self.step_to_end(runner)
+        self.assertIn('no heartbeat for 30 seconds', self.log.output)
+
+    def test_server_that_is_missing_has_no_heartbeat(self):
+        """A deletion would wait for a server that was deleted by hand."""
+        self.start_over(hook='heartbeat_timeout: 30')
+        self.create()
+        self.nova.servers = {}
+
+        self.delete()
+
+        self.assertEqual([], self.zaqar.messages)
+
     def test_heartbeat_that_is_too_quick_is_refused(self):
         """One signal that is slow would end a drain."""
         for timeout, is_refused in ((0, False), (14, True), (15, False)):
