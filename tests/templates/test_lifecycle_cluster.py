@@ -99,8 +99,9 @@ def test_agent_part_is_a_script_with_agent_and_configuration(heat):
 
 @pytest.mark.parametrize('user_data', [
     SCRIPT, CLOUD_CONFIG, '#cloud-config-archive\n- packages: [nginx]\n',
-    SCRIPT + 23000 * '#',
-], ids=['script', 'cloud-config', 'archive', 'long'])
+    '#' + 23999 * 'x', '#' + 500 * '\U0001f98a' + 15499 * 'x',
+    '#' + 3999 * '\U0001f98a',
+], ids=['script', 'cloud-config', 'archive', 'ascii', 'mixed', 'others'])
 def test_own_user_data_arrives_untouched(heat, user_data):
     """The agent comes beside the user's own set-up, never instead of it.
 
@@ -108,8 +109,11 @@ def test_own_user_data_arrives_untouched(heat, user_data):
     """
     stack = heat.stack(library.CLUSTER, parameters={'user_data': user_data})
 
-    parts = _parts(_message(stack))
+    message = _message(stack)
+    parts = _parts(message)
 
+    # What Nova takes. The signed URLs of a site can be longer than ours.
+    assert len(base64.b64encode(message.encode())) < 65535 - 1024
     assert ['10-drain-agent', '20-user-data'] == list(parts)
     assert 'text/plain' == parts['20-user-data'].get_content_type()
     assert user_data == _text(parts['20-user-data'])
