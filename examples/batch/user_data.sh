@@ -8,7 +8,8 @@
 set -eu
 umask 022
 
-mkdir -p /opt/batch-worker /etc/lifecycle/drain.d /var/log
+mkdir -p /opt/batch-worker /etc/lifecycle/agent.d /etc/lifecycle/drain.d \
+    /var/log
 
 cat >/opt/batch-worker/worker.py <<'END_OF_WORKER'
 __WORKER__
@@ -19,9 +20,18 @@ __DRAIN__
 END_OF_DRAIN
 chmod 755 /etc/lifecycle/drain.d/50-batch-worker
 
-# The URL is quoted here, since systemd would expand "%" and "$" in it.
+cat >/etc/lifecycle/agent.d/50-batch-worker.json <<'END_OF_AGENT_SETTINGS'
+{"marker_file": "/run/batch-worker.draining"}
+END_OF_AGENT_SETTINGS
+
+# After a reboot in a drain, the worker would take another job. The URL is
+# quoted here, since systemd would expand "%" and "$" in it.
 cat >/opt/batch-worker/start <<'END_OF_START'
 #!/bin/sh
+if [ -e /run/batch-worker.draining ]; then
+    echo 'not started, this server drains'
+    exit 0
+fi
 exec python3 /opt/batch-worker/worker.py '__JOBS_URL__'
 END_OF_START
 chmod 755 /opt/batch-worker/start

@@ -578,7 +578,7 @@ def test_handler_has_time_to_clean_up(guest, cloud):
     """KILL right after TERM would leave half-written files behind."""
     cleaned = guest.root / 'cleaned'
     guest.config['timeout'] = 600
-    guest.handler('50-app', 'trap "sleep 0.5; touch %s; exit" TERM\n'
+    guest.handler('50-app', 'trap "sleep 3; touch %s; exit" TERM\n'
                   'while :; do sleep 0.05; done' % cleaned)
     cloud.post(guest.message)
     agent = guest.start()

@@ -350,6 +350,24 @@ def test_batch_worker_comes_back_after_a_reboot(box, guest, cloud):
         del cloud.strange_posts[:]
 
 
+def test_rebooted_batch_worker_takes_no_job_in_a_drain(box, guest, cloud):
+    """The job would be cut when the server is deleted."""
+    box.insert_user_data(install_script(guest.config),
+                         batch_script(cloud.origin))
+    box.power_on()
+    conftest.wait_for((box.root / 'run/batch-worker.pid').exists, 'the worker')
+    cloud.post(guest.message)
+    guest.wait_for_signal()
+    # The worker has ended by then, so nothing asks any more.
+    del cloud.strange_posts[:]
+
+    box.power_on()
+
+    conftest.wait_for(lambda: 'not started, this server drains' in box.read(
+        'var/log/batch-worker.log'), 'the refusal')
+    assert [] == cloud.strange_posts
+
+
 @pytest.mark.parametrize('hosts, place', (
     ('fe80::1 boxed\n%s boxed\n', '%s:7000'),
     ('127.0.1.1 boxed\n', ':7000'), ('169.254.7.7 boxed\n', ':7000'),
