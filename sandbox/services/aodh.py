@@ -6,11 +6,12 @@ import os
 
 from sandbox import cloud
 from sandbox import intervals
+from sandbox import ports
 from sandbox.services import base
 from sandbox.services import gnocchi
 from sandbox.services import prometheus
 
-PORT = 8042
+PORT = ports.AODH
 
 
 class Service(base.Service):

@@ -3,9 +3,10 @@
 """Glance: the image that every server is started from."""
 
 from sandbox import cloud
+from sandbox import ports
 from sandbox.services import base
 
-PORT = 9292
+PORT = ports.GLANCE
 
 
 class Service(base.Service):

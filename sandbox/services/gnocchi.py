@@ -4,9 +4,10 @@
 
 from sandbox import cloud
 from sandbox import intervals
+from sandbox import ports
 from sandbox.services import base
 
-PORT = 8041
+PORT = ports.GNOCCHI
 
 
 class Service(base.Service):

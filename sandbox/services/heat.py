@@ -12,12 +12,13 @@ import threading
 
 from sandbox import bus
 from sandbox import cloud
+from sandbox import ports
 from sandbox import releases
 from sandbox.services import base
 from sandbox.services import rabbitmq
 
-PORT = 8004
-CFN_PORT = 8000
+PORT = ports.HEAT
+CFN_PORT = ports.HEAT_CFN
 
 # Processes of one of several engines.
 _WORKERS = 2

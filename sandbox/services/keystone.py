@@ -6,9 +6,10 @@ import os
 import threading
 
 from sandbox import cloud
+from sandbox import ports
 from sandbox.services import base
 
-PORT = 5000
+PORT = ports.KEYSTONE
 
 
 class Service(base.Service):

@@ -10,10 +10,11 @@ import sys
 
 from sandbox import bus
 from sandbox import cloud
+from sandbox import ports
 from sandbox import releases
 from sandbox.services import base
 
-PORT = 9696
+PORT = ports.NEUTRON
 
 
 class Service(base.Service):

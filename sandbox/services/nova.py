@@ -11,11 +11,12 @@ import sys
 from sandbox import bus
 from sandbox import cloud
 from sandbox import intervals
+from sandbox import ports
 from sandbox import releases
 from sandbox.services import base
 from sandbox.services import postgres
 
-PORT = 8774
+PORT = ports.NOVA
 
 
 class Service(base.Service):

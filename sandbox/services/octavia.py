@@ -9,9 +9,10 @@ relies on; see ``sandbox.balancers``.
 import sys
 
 from sandbox import cloud
+from sandbox import ports
 from sandbox.services import base
 
-PORT = 9876
+PORT = ports.OCTAVIA
 
 PROVIDER = 'haproxy'
 

@@ -3,9 +3,10 @@
 """Placement: what the compute host has left."""
 
 from sandbox import cloud
+from sandbox import ports
 from sandbox.services import base
 
-PORT = 8778
+PORT = ports.PLACEMENT
 
 
 class Service(base.Service):

@@ -8,10 +8,11 @@ import yaml
 
 from sandbox import cloud
 from sandbox import intervals
+from sandbox import ports
 from sandbox.services import base
 from sandbox.services import keystone
 
-PORT = 9090
+PORT = ports.PROMETHEUS
 # Where servers that have something to tell are asked for it.
 EXPORTER_PORT = 9100
 

@@ -6,12 +6,13 @@ import pathlib
 import shutil
 
 from sandbox import cloud
+from sandbox import ports
 from sandbox.services import base
 
-PORT = 5672
+PORT = ports.RABBITMQ
 
 # For tools that want to see into it; RabbitMQ cannot do without.
-DISTRIBUTION_PORT = 25672
+DISTRIBUTION_PORT = ports.RABBITMQ_DISTRIBUTION
 
 USER = 'heat'
 

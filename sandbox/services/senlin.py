@@ -7,10 +7,11 @@ import sys
 
 from sandbox import bus
 from sandbox import cloud
+from sandbox import ports
 from sandbox import releases
 from sandbox.services import base
 
-PORT = 8777
+PORT = ports.SENLIN
 
 
 class Service(base.Service):

@@ -5,9 +5,10 @@
 import sys
 
 from sandbox import cloud
+from sandbox import ports
 from sandbox.services import base
 
-PORT = 8888
+PORT = ports.ZAQAR
 
 
 class Service(base.Service):

@@ -8,6 +8,7 @@ import json
 import os
 import pwd
 import re
+import shlex
 import shutil
 import signal
 import socket
@@ -22,9 +23,18 @@ from sandbox import __main__ as command_line
 from sandbox import cloud
 from sandbox.guests import init
 from sandbox import lifecycle
+from sandbox import prerequisites
 from sandbox import processes
 from sandbox import services
+from sandbox.services import aodh
 from sandbox.services import rabbitmq
+
+
+@pytest.fixture(autouse=True)
+def no_variables(monkeypatch):
+    """What the tests are run with decides nothing in them."""
+    for name in ('SANDBOX_HEAT_ENGINES', 'SANDBOX_STATE_DIR'):
+        monkeypatch.delenv(name, raising=False)
 
 
 @pytest.fixture
@@ -157,32 +167,29 @@ def test_root_runs_postgresql_as_an_account_that_there_is(
     assert ['--uid', '7', '--gid', '8'] == command[2:6]
 
 
-def test_taken_port_is_refused_by_number_and_service(local):
-    """The service would fail later, in its log, in its own words."""
+def test_prerequisites_are_refused_together(local, monkeypatch):
+    """Each start would tell one more thing that is missing."""
+    monkeypatch.setattr(prerequisites, 'try_namespaces', lambda root: 1)
     with socket.socket() as stranger:
         stranger.bind((local.address, 0))
         stranger.listen()
         port = stranger.getsockname()[1]
-        idle = types.SimpleNamespace(ports={'keystone': port})
+        monkeypatch.setattr(aodh.Service, 'ports', {'aodh': port})
 
         with pytest.raises(cloud.SandboxError) as refusal:
-            lifecycle.check_ports(local, [idle])
+            lifecycle.LocalCloud(local).up()
 
-    assert 'Port %d of 127.77.0.1, for keystone, is taken' % port in str(
+    assert 'namespaces' in str(refusal.value)
+    assert 'Port %d of %s, for aodh, is taken' % (port, local.address) in str(
         refusal.value)
 
 
-def test_missing_user_namespaces_are_refused_in_one_sentence(monkeypatch):
-    """Every server would end in ERROR, with the reason in no log."""
-    monkeypatch.setattr(
-        lifecycle.subprocess, 'run', lambda *args, **kwargs:
-        types.SimpleNamespace(returncode=1, stderr='bwrap: No permissions\n'))
+def test_variable_without_sense_is_refused(local, monkeypatch):
+    """Services would listen where nobody looks for them."""
+    monkeypatch.setenv('SANDBOX_NETWORK', '10.0.0')
 
-    with pytest.raises(cloud.SandboxError) as refusal:
-        lifecycle.check_machine()
-
-    assert 'user namespaces are switched off' in str(refusal.value)
-    assert 'sysctl -w' in str(refusal.value)
+    with pytest.raises(cloud.SandboxError, match='SANDBOX_NETWORK is "10.0'):
+        lifecycle.LocalCloud(local).up()
 
 
 def test_every_port_is_named_once_and_on_loopback(local):
@@ -194,7 +201,8 @@ def test_every_port_is_named_once_and_on_loopback(local):
     assert cloud.ADDRESS.startswith('127.')
     text = '\n'.join(text for s in loaded.values()
                      for text in s.files().values())
-    assert not re.findall(r'(?:bind_host|listen|my_ip) = (?!127\.77)', text)
+    assert not re.findall(r'(?:bind_host|listen|my_ip) = (?!%s)'
+                          % re.escape(cloud.NETWORK), text)
 
 
 def test_prometheus_is_left_out_where_it_is_missing(local, monkeypatch):
@@ -248,7 +256,6 @@ def test_engines_without_rabbitmq_are_refused(local, monkeypatch):
     """Each would say in its log, for ever, that it cannot connect."""
     monkeypatch.setattr(rabbitmq, '_DEBIAN', local.state / 'missing')
     monkeypatch.setattr(shutil, 'which', lambda program: None)
-    monkeypatch.setattr(lifecycle, 'check_machine', lambda: None)
 
     with pytest.raises(cloud.SandboxError) as refusal:
         lifecycle.LocalCloud(cloud.Cloud(local.state, heat_engines=3)).up()
@@ -258,7 +265,6 @@ def test_engines_without_rabbitmq_are_refused(local, monkeypatch):
 
 def test_another_heat_than_the_running_one_is_refused(local, monkeypatch):
     """Two Heats would work on the same stacks, one of them deaf."""
-    monkeypatch.setattr(lifecycle, 'check_machine', lambda: None)
     another = lifecycle.LocalCloud(cloud.Cloud(local.state, heat_engines=3))
     another.processes.start(service(sys.executable, '-c', SLEEP, name='heat'))
     try:
@@ -296,11 +302,60 @@ def test_secrets_are_made_once_and_kept_from_others(local):
     assert not mode & 0o077
 
 
-def test_sockets_fit_into_their_limit_in_a_deep_folder(tmp_path):
-    """PostgreSQL would not start in a clone with a long path."""
-    deep = cloud.Cloud(tmp_path / ('x' * 100) / ('y' * 100))
+@pytest.mark.parametrize('folder', ['x' * 100, 'with space', 'per%cent'])
+def test_sockets_have_a_short_and_plain_path(tmp_path, monkeypatch, folder):
+    """PostgreSQL would not start, or not be found by its URL."""
+    monkeypatch.setenv('TMPDIR', '/' + 'y' * 100)
+    odd = cloud.Cloud(tmp_path / folder)
 
-    assert len(str(deep.run / '.s.PGSQL.5432')) <= 107
+    assert len(str(odd.run / '.s.PGSQL.5432')) <= 107
+    assert re.fullmatch(r'[\w./-]+', str(odd.run), re.ASCII)
+    # Another terminal finds it, too.
+    monkeypatch.delenv('TMPDIR')
+    assert odd.run == cloud.Cloud(odd.state).run != cloud.Cloud(
+        tmp_path / (folder + '2')).run
+
+
+def test_environment_is_printed_for_a_shell(tmp_path, capsys, monkeypatch):
+    """In a folder with a space the shell would run half of its name."""
+    monkeypatch.setattr(cloud, 'REPO', tmp_path / 'a clone')
+    monkeypatch.setattr(sys, 'prefix', str(tmp_path / 'an environment'))
+    local = cloud.Cloud(tmp_path / 'a state')
+    local.make_folders()
+    local.clouds_yaml.touch()
+
+    command_line.main(['--state-dir', str(local.state), 'env'])
+    os.rmdir(local.run)
+    seen = subprocess.run(
+        ['sh', '-ec', capsys.readouterr().out + 'printf "%s\n" '
+         '"$OS_CLIENT_CONFIG_FILE" "$PATH" "$PYTHONPATH"'],
+        env={'PATH': '/bin', 'PYTHONPATH': '/old one'}, capture_output=True,
+        text=True, check=True).stdout.splitlines()
+
+    assert [str(local.clouds_yaml), '%s/an environment/bin:/bin' % tmp_path,
+            '%s/a clone:/old one' % tmp_path] == seen
+
+
+def test_start_ends_with_a_command_for_a_shell(tmp_path, capsys, monkeypatch):
+    """The first thing to copy would fail in a folder with a space."""
+    monkeypatch.setattr(cloud, 'REPO', tmp_path / 'a clone')
+    monkeypatch.setattr(lifecycle.LocalCloud, 'up', lambda self: None)
+
+    command_line.main(['--state-dir', str(tmp_path / 'a state'), 'up'])
+    [words] = re.findall(r'eval "\$\((.*)\)"', capsys.readouterr().out)
+
+    words = shlex.split(words)
+    assert [str(tmp_path / 'a clone/run'), 'sandbox'] == words[:2]
+    assert ['--state-dir', str(tmp_path / 'a state'), 'env'] == words[-3:]
+
+
+def test_folder_that_cannot_be_made_is_refused(tmp_path, capsys):
+    """A read-only checkout would end in a traceback."""
+    (tmp_path / 'file').touch()
+
+    assert 1 == command_line.main(['--state-dir', str(tmp_path / 'file/state'),
+                                   'up'])
+    assert 'cannot be made (Not a directory)' in capsys.readouterr().err
 
 
 def test_known_failures_end_in_one_sentence(tmp_path, capsys):
