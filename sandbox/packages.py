@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""Programs that only the distribution has, installed without their daemons.
+
+Guests and the local cloud start them by themselves: a daemon that Debian
+starts with the installation would hold their ports on all addresses. Standard
+library only, in the syntax of Python 3.6, for ``run``.
+"""
+
+import contextlib
+import os
+import shutil
+import subprocess
+import sys
+
+from sandbox import prerequisites
+
+# {program: Debian package}. RabbitMQ's command on the path gives itself to
+# another user, so the program is another.
+QUICK = {'nginx': 'nginx', 'haproxy': 'haproxy', 'prometheus': 'prometheus'}
+ALL = dict(QUICK, **{
+    '/usr/lib/rabbitmq/bin/rabbitmq-server': 'rabbitmq-server'})
+
+# Debian asks this program before it starts a daemon, and 101 is no.
+_POLICY = '/usr/sbin/policy-rc.d'
+_REFUSE = '#!/bin/sh\nexit 101\n'
+
+_FOLDERS = ('/usr/local/sbin', '/usr/sbin', '/sbin')
+
+
+class Failed(Exception):
+    """The packages cannot be installed; the text says why."""
+
+
+def missing(programs):
+    """Return the packages of the programs that are not there, sorted.
+
+    :param programs: as ``ALL``.
+    """
+    path = os.pathsep.join((os.environ.get('PATH', os.defpath),) + _FOLDERS)
+    return sorted(package for program, package in programs.items()
+                  if not shutil.which(program, path=path))
+
+
+@contextlib.contextmanager
+def no_daemons(policy=_POLICY):
+    """Keep installations from starting a daemon while the block runs.
+
+    A policy that is there already stays as it is, as in a container.
+    """
+    try:
+        fd = os.open(policy, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o755)
+    except FileExistsError:
+        yield
+        return
+    try:
+        with open(fd, 'w') as stream:
+            stream.write(_REFUSE)
+        os.chmod(policy, 0o755)
+        yield
+    finally:
+        os.unlink(policy)
+
+
+def install(packages):
+    """Install Debian packages, as root.
+
+    :raises Failed: on another distribution, or if apt-get fails.
+    """
+    if prerequisites.this_package_manager() != 'apt':
+        raise Failed('Only Debian and its relatives are known here: install '
+                     '%s by other means, stopped.' % ', '.join(packages))
+    if os.geteuid():
+        raise Failed('Only root can install %s: type "sudo %s packages".' % (
+            ', '.join(packages), sys.argv[0]))
+    environment = dict(os.environ, DEBIAN_FRONTEND='noninteractive')
+    with no_daemons():
+        for command in (['update'], ['install', '--yes',
+                                     '--no-install-recommends'] + packages):
+            done = subprocess.run(
+                ['apt-get', '-qq', '-o', 'Dpkg::Use-Pty=0'] + command,
+                env=environment, stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT, universal_newlines=True)
+            if done.returncode:
+                raise Failed('"apt-get %s" failed:\n%s' % (
+                    ' '.join(command), done.stdout))

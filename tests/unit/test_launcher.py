@@ -1,0 +1,328 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""The first command in a fresh clone."""
+
+import configparser
+import contextlib
+import io
+import os
+import pathlib
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import zipfile
+
+import pytest
+
+from sandbox import cloud
+from sandbox import launcher
+from sandbox import packages
+from sandbox import prerequisites
+
+
+@pytest.fixture
+def clone(tmp_path):
+    """What "run" needs of a clone, in a folder with spaces."""
+    clone = tmp_path / 'a fresh clone'
+    shutil.copytree(cloud.REPO / 'sandbox', clone / 'sandbox',
+                    ignore=shutil.ignore_patterns('__pycache__'))
+    shutil.copy(cloud.REPO / 'run', clone)
+    return clone
+
+
+def run(path, *arguments, **options):
+    return subprocess.run(
+        [path, *arguments], capture_output=True, text=True, check=False,
+        **options)
+
+
+def environment(**extra):
+    kept = {name: value for name, value in os.environ.items()
+            if not name.startswith('SANDBOX_')}
+    return dict(kept, **extra)
+
+
+def test_usage_is_told_from_anywhere(clone, tmp_path):
+    """Only from its own folder it would find what it is made of."""
+    link = tmp_path / 'link'
+    link.symlink_to(clone / 'run')
+
+    for path in (link, clone / 'run'):
+        for arguments in ([], ['--help']):
+            done = run(path, *arguments, cwd='/')
+
+            assert not done.returncode and not done.stderr
+            for verb in launcher.VERBS:
+                assert '  %s ' % verb in done.stdout
+
+
+def test_unknown_command_is_refused(clone):
+    """tox would take it for one of its own."""
+    done = run(clone / 'run', 'dmeo')
+
+    assert 2 == done.returncode
+    assert 'There is no command "dmeo"' in done.stderr
+
+
+def test_all_that_is_missing_is_told_before_anything_is_made(clone):
+    """A user would install, start again, and learn of the next one."""
+    odd = clone.rename(clone.with_name('50% of a clone'))
+    with socket.socket() as stranger:
+        stranger.bind(('127.211.0.1', 5000))
+        stranger.listen()
+        done = run(odd / 'run', 'demo', env=environment(
+            SANDBOX_NETWORK='127.211.0', PATH=os.environ['PATH']))
+
+    assert 2 == done.returncode
+    assert '50% of a clone has a character' in done.stderr
+    assert 'Port 5000 of 127.211.0.1, for keystone, is taken' in done.stderr
+    assert not (odd / '.tox').exists()
+
+
+@pytest.mark.parametrize('arguments', [
+    ['tox', '-e', 'pep8'], ['tox', '-epy3,docs'], ['sandbox', 'down'],
+    ['sandbox', 'env'], ['demo', '--help'],
+    ['tox', '-e', 'py3', '--', '-e', 'demo'],
+])
+def test_nothing_is_asked_that_the_command_does_not_need(arguments):
+    """A style check would be refused for want of memory."""
+    assert 0 == launcher.count_clouds(arguments[0], arguments[1:])
+
+
+@pytest.mark.parametrize(('arguments', 'count'), [
+    (['demo', '--keep'], 1), (['test'], 3), (['suite'], 3),
+    (['sandbox', 'up', '--heat-engines', '3'], 1),
+    (['tox', '-e', 'functional-2024.1'], 3), (['tox', '-e=pep8,demo'], 1),
+    (['tox', 'run', '--env', 'bench'], 1),
+])
+def test_clouds_of_a_command_are_counted(arguments, count):
+    """What its clouds need would be told after minutes."""
+    assert count == launcher.count_clouds(arguments[0], arguments[1:])
+
+
+@pytest.mark.parametrize(('arguments', 'tox'), [
+    (['demo'], ['run', '-e', 'demo']),
+    (['demo', '--without-hook', 'a b'],
+     ['run', '-e', 'demo', '--', '--without-hook', 'a b']),
+    (['test', '-k', 'x'], ['run', '-e', 'py3,core', '--', '-k', 'x']),
+    # What a shell evaluates is the answer, and nothing of tox.
+    (['sandbox', 'env'], ['-qq', 'run', '-e', 'sandbox', '--', 'env']),
+    (['tox', '-e', 'pep8', '--', 'x'], ['-e', 'pep8', '--', 'x']),
+])
+def test_later_arguments_are_passed_on(arguments, tox):
+    """An option would be read by another program, or by none."""
+    assert tox == launcher.tox_arguments(arguments[0], arguments[1:])
+
+
+def test_environments_of_the_verbs_are_there():
+    """tox would say "unknown environment" to the first command."""
+    tox = configparser.RawConfigParser()
+    tox.read(cloud.REPO / 'tox.ini')
+    there = {section.partition('testenv:')[2].partition('{')[0]
+             for section in tox.sections()}
+
+    assert set(launcher._WITH_CLOUD) <= there
+    assert {environment for verb in launcher.VERBS.values()
+            if verb.environments not in (None, 'ALL')
+            for environment in verb.environments.split(',')} <= there
+
+
+@pytest.fixture(scope='module')
+def wheel(tmp_path_factory):
+    """A small tox, so that nothing is downloaded."""
+    wheel = tmp_path_factory.mktemp('wheel') / 'tox-4-py3-none-any.whl'
+    with zipfile.ZipFile(wheel, 'w') as archive:
+        for name, text in (
+                ('tox/__init__.py', ''),
+                ('tox/__main__.py', 'import sys; print(sys.argv[1:])'),
+                ('tox-4.dist-info/METADATA',
+                 'Metadata-Version: 2.1\nName: tox\nVersion: 4\n'),
+                ('tox-4.dist-info/WHEEL',
+                 'Wheel-Version: 1.0\nRoot-Is-Purelib: true\n'
+                 'Tag: py3-none-any\n'),
+                ('tox-4.dist-info/RECORD', '')):
+            archive.writestr(name, text)
+    return str(wheel)
+
+
+@pytest.fixture(scope='module')
+def installed(wheel, tmp_path_factory):
+    """A clone in which tox was installed, and what was printed."""
+    clone = tmp_path_factory.mktemp('installed') / 'a clone'
+    clone.mkdir()
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stderr(
+            io.StringIO()) as said:
+        patch.setattr(launcher, 'CLONE', str(clone))
+        patch.setattr(launcher, 'TOX', wheel)
+        assert launcher.bootstrap_python() is None
+        launcher.make_bootstrap(sys.executable)
+    return clone, said.getvalue()
+
+
+@pytest.fixture
+def bootstrap(installed, wheel, tmp_path, monkeypatch):
+    """The environment of tox in a clone that is a test's own."""
+    clone = tmp_path / 'a clone'
+    shutil.copytree(installed[0], clone, symlinks=True)
+    record = clone / '.tox/bootstrap/made-for.json'
+    record.write_text(record.read_text().replace(
+        str(installed[0]), str(clone)))
+    monkeypatch.setattr(launcher, 'CLONE', str(clone))
+    monkeypatch.setattr(launcher, 'TOX', wheel)
+    assert launcher.bootstrap_python()
+    return clone / '.tox/bootstrap'
+
+
+def test_tox_is_installed_into_the_clone(installed, wheel, monkeypatch):
+    """Debian refuses to install it beside its own Python."""
+    clone, said = installed
+    monkeypatch.setattr(launcher, 'CLONE', str(clone))
+    monkeypatch.setattr(launcher, 'TOX', wheel)
+
+    python = launcher.bootstrap_python()
+
+    assert str(clone / '.tox/bootstrap/bin/python') == python
+    assert "['-e', 'a b']" == run(
+        python, '-I', '-m', 'tox', '-e', 'a b').stdout.strip()
+    # One line, and nothing of pip.
+    assert 'Installing tox ...\n' == said
+
+
+def test_another_tox_is_installed_where_another_is_wanted(
+        bootstrap, monkeypatch):
+    """A new release of this project would run in an old tox."""
+    monkeypatch.setattr(launcher, 'TOX', 'tox>=99')
+
+    assert launcher.bootstrap_python() is None
+
+
+def test_tox_is_installed_again_in_a_moved_clone(bootstrap, monkeypatch):
+    """It would start what is in another folder, or what has gone."""
+    moved = bootstrap.parents[1].with_name('moved')
+    bootstrap.parents[1].rename(moved)
+    monkeypatch.setattr(launcher, 'CLONE', str(moved))
+
+    assert launcher.bootstrap_python() is None
+
+
+def test_tox_is_installed_again_for_another_python(bootstrap):
+    """After an upgrade of the system its packages are for another one."""
+    python = bootstrap / 'bin/python'
+    python.unlink()
+    python.symlink_to('/usr/bin/gone')
+
+    assert launcher.bootstrap_python() is None
+
+
+def test_half_an_installation_is_none(bootstrap, tmp_path):
+    """The next start would fail, too, and in other words."""
+    python = tmp_path / 'python'
+    python.write_text('#!/bin/sh\n'
+                      'case "$*" in\n'
+                      '*venv*) mkdir -p "$4/bin" && cp "$0" "$4/bin";;\n'
+                      '*) echo "no network"; exit 1;;\n'
+                      'esac\n')
+    python.chmod(0o755)
+
+    with pytest.raises(launcher.Failed, match='tox failed:\nno network'):
+        launcher.make_bootstrap(str(python))
+
+    assert launcher.bootstrap_python() is None
+    assert not bootstrap.exists()
+
+
+def test_what_is_left_out_is_told_with_its_command(monkeypatch):
+    """A green run would be taken for a whole one."""
+    monkeypatch.setattr(os, 'geteuid', lambda: 1000)
+    monkeypatch.setattr(launcher, 'CLONE', '/a clone')
+    monkeypatch.setattr(prerequisites, 'this_package_manager', lambda: 'apt')
+
+    assert ('Left out: the tests that need haproxy, nginx. To have them run, '
+            "type once: sudo '/a clone/run' packages") == launcher.left_out(
+                ['haproxy', 'nginx'])
+
+
+def test_interrupted_tests_are_waited_for(tmp_path):
+    """tox would go on alone, with its clouds up and nobody to stop them."""
+    child = tmp_path / 'child.py'
+    child.write_text(
+        'import signal, sys\n'
+        'def end(number, frame):\n'
+        '    print("cleaned up", flush=True)\n'
+        '    sys.exit(7)\n'
+        'signal.signal(signal.SIGTERM, end)\n'
+        'signal.signal(signal.SIGINT, end)\n'
+        'print("ready", flush=True)\n'
+        'signal.pause()\n')
+    code = ('import sys; from sandbox import launcher; '
+            'sys.exit(launcher._wait_for([sys.executable, %r]))' % str(child))
+    for number, to in ((signal.SIGTERM, os.kill), (signal.SIGINT, os.killpg)):
+        with subprocess.Popen(
+                [sys.executable, '-c', code], cwd=cloud.REPO, text=True,
+                stdout=subprocess.PIPE, start_new_session=True) as process:
+            process.stdout.readline()
+            to(process.pid, number)
+
+            assert 'cleaned up\n' == process.stdout.read()
+            assert 7 == process.wait()
+
+
+def test_missing_packages_are_found_by_their_programs(tmp_path, monkeypatch):
+    """Debian has some of them where an ordinary user's PATH does not look."""
+    program = tmp_path / 'nginx'
+    program.touch(mode=0o755)
+    monkeypatch.setattr(packages, '_FOLDERS', (str(tmp_path),))
+    monkeypatch.setenv('PATH', '/nowhere')
+
+    assert ['one', 'two'] == packages.missing(
+        {'nginx': 'nginx', '2': 'two', '/missing/1': 'one'})
+
+
+def test_no_daemon_is_started_by_an_installation(tmp_path):
+    """It would hold the port of the guests on all addresses."""
+    policy = tmp_path / 'policy-rc.d'
+
+    with packages.no_daemons(str(policy)):
+        assert 101 == run(policy).returncode
+    assert not policy.exists()
+
+    # A container has one, which stays.
+    policy.write_text('theirs')
+    with packages.no_daemons(str(policy)):
+        pass
+    assert 'theirs' == policy.read_text()
+
+
+def test_policy_goes_when_the_installation_fails(tmp_path):
+    """No daemon of this machine could be installed ever after."""
+    policy = tmp_path / 'policy-rc.d'
+
+    with pytest.raises(packages.Failed):
+        with packages.no_daemons(str(policy)):
+            raise packages.Failed
+    assert not policy.exists()
+
+
+@pytest.mark.parametrize(('manager', 'user', 'said'), [
+    ('apt', 1000, 'Only root can install nginx: type "sudo '),
+    ('dnf', 0, 'Only Debian and its relatives are known here'),
+])
+def test_packages_that_cannot_be_installed_are_refused(
+        monkeypatch, manager, user, said):
+    """apt-get would say so, or would not be there."""
+    monkeypatch.setattr(os, 'geteuid', lambda: user)
+    monkeypatch.setattr(prerequisites, 'this_package_manager',
+                        lambda: manager)
+
+    with pytest.raises(packages.Failed, match=said):
+        packages.install(['nginx'])
+
+
+def test_script_is_executable_and_small():
+    """Everything else is in modules that tests import."""
+    script = pathlib.Path(cloud.REPO, 'run')
+
+    assert os.access(script, os.X_OK)
+    assert script.read_text().startswith('#!/usr/bin/env python3\n')
