@@ -15,6 +15,7 @@ import pytest
 from tests.agent import test_install
 from tests.functional import tenant
 from tests.functional import test_real_servers as real
+from tests import programs
 
 pytestmark = tenant.long_with_senlin
 
@@ -115,7 +116,7 @@ def box(tmp_path):
 
 def test_nginx_handler_waits_for_what_the_kernel_still_sends(box):
     """The ends of downloads would be lost to everybody with a slow line."""
-    real.needs('nginx')
+    programs.needs('nginx')
     guest = nginx_guest(box)
     # Too much for the client's buffer, and not for the kernel's.
     content = random.randbytes(512 * 1024)
@@ -141,7 +142,7 @@ def test_nginx_handler_waits_for_what_the_kernel_still_sends(box):
 
 def test_nginx_handler_runs_twice_and_dies_in_between(box):
     """A restarted agent would end a drain that has not ended."""
-    real.needs('nginx')
+    programs.needs('nginx')
     guest = nginx_guest(box)
     # More than all buffers on the way.
     content = random.randbytes(32 * 1024 * 1024)
@@ -167,7 +168,7 @@ def test_nginx_handler_runs_twice_and_dies_in_between(box):
 
 def test_haproxy_handler_runs_twice_and_dies_in_between(box):
     """A restarted agent would end a drain that has not ended."""
-    real.needs('haproxy')
+    programs.needs('haproxy')
     with socket.create_server((box.address, 0)) as listener:
         config = read('haproxy/haproxy.cfg').replace(
             '__BACKEND_ADDRESS__:__BACKEND_PORT__',

@@ -8,6 +8,7 @@ import requests
 from sandbox import bootstrap
 from sandbox import cloud
 from tests.functional import tenant
+from tests import programs
 
 ENVIRONMENTS = sorted((cloud.REPO / 'environments').glob('*.yaml'))
 
@@ -92,6 +93,7 @@ def test_minimal_example_drains_when_nobody_is_connected(project):
 @tenant.needs_senlin
 def test_full_example_serves_and_drains(project):
     """What uses every part at once shows where two do not fit together."""
+    programs.needs('haproxy')
     stack = project.create_stack(
         tenant.EXAMPLES / 'full.yaml', environments=[tenant.MANUAL],
         # Neutron refuses a loopback range with DHCP.

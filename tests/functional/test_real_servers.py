@@ -8,9 +8,7 @@ is, and one without the hook, on which the same load has to be cut.
 
 import asyncio
 import copy
-import os
 import random
-import shutil
 import socket
 import subprocess
 import sys
@@ -20,6 +18,7 @@ import pytest
 
 from tests.agent import test_sessions
 from tests.functional import tenant
+from tests import programs
 
 EXAMPLES = tenant.EXAMPLES
 
@@ -197,13 +196,6 @@ def refuses(address, port=NGINX_PORT):
         return probe.connect_ex((address, port)) != 0
 
 
-def needs(program):
-    path = os.pathsep.join((os.environ['PATH'], '/usr/sbin', '/sbin'))
-    assert shutil.which(program, path=path), (
-        '%s is missing: install the Debian package "%s", and stop the daemon '
-        'that comes with it.' % (program, program))
-
-
 def both(project, example, port, **parameters):
     """The same example with its hook and without, serving."""
     scenes = [Scene(project, example, with_hook, **parameters)
@@ -242,7 +234,7 @@ def scale_in(project, hooked, unhooked, visit):
 @tenant.long_with_senlin
 def test_nginx_finishes_every_download(project):
     """A scale-in would truncate the files that people are downloading."""
-    needs('nginx')
+    programs.needs('nginx')
     content = random.randbytes(FILE_SIZE)
     scenes = hooked, _unhooked = both(project, 'nginx', NGINX_PORT)
     for scene in scenes:
@@ -280,7 +272,7 @@ def backend(local, tmp_path):
 @tenant.long
 def test_haproxy_finishes_every_session(local, project, backend):
     """A smaller tier of load balancers would cut what goes through it."""
-    needs('haproxy')
+    programs.needs('haproxy')
     hooked, unhooked = both(
         project, 'haproxy', HAPROXY_PORT,
         backend_address=local.cloud.address, backend_port=backend)
