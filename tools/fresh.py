@@ -115,7 +115,8 @@ class Root:
                   '--shell', '/bin/bash', self._user)
         _call('git', '-C', REPO, 'bundle', 'create', '--quiet',
               self.folder / 'clone.bundle', 'HEAD')
-        if self.type('git clone --quiet /clone.bundle ' + _CLONE, ''):
+        if self.type('git -c init.defaultBranch=main -c advice.detachedHead='
+                     'false clone --quiet /clone.bundle ' + _CLONE, ''):
             raise Failed('"git clone" failed in %s.' % self.folder)
 
     def type(self, line, folder=_CLONE, namespaces=True):
@@ -158,7 +159,7 @@ def made(roots, suite):
 
 
 def _try(args, suite, lines):
-    """Type the lines in a copy of a suite; return [(line, status, seconds)]."""
+    """Return [(line, status, seconds)] of lines typed in a copy of a suite."""
     settings = subprocess.run(
         [sys.executable, '-m', 'pip', 'config', 'list'], capture_output=True,
         text=True, check=False).stdout
