@@ -37,7 +37,7 @@ class Verb(collections.namedtuple(
         'Verb', 'environments clouds programs about')):
     """A command.
 
-    :param environments: of tox, None for those that the user names.
+    :param environments: of tox, None for those that it takes by itself.
     :param clouds: number of local clouds that it starts.
     :param programs: of distributions, without which tests are left out.
     """
@@ -47,7 +47,7 @@ VERBS = collections.OrderedDict((
     ('demo', Verb('demo', 1, {}, 'see a server drain; "--help" has more')),
     ('test', Verb('py3,core', _WORKERS, packages.QUICK,
                   'the quick tests; options go to pytest')),
-    ('suite', Verb('ALL', _WORKERS, packages.ALL, 'all tests')),
+    ('suite', Verb(None, _WORKERS, packages.ALL, 'all tests')),
     ('sandbox', Verb('sandbox', 1, {},
                      'the local cloud: up, down, status, logs, env')),
     ('tox', Verb(None, 0, {}, 'anything else that "run tox list" shows')),
@@ -104,8 +104,9 @@ def tox_arguments(name, arguments):
         return arguments
     # The answer of "sandbox env" is for a shell, so tox has no say.
     quiet = ['-qq'] if name == 'sandbox' else []
-    return quiet + ['run', '-e', VERBS[name].environments] + (
-        ['--'] + arguments if arguments else [])
+    environments = VERBS[name].environments
+    return (quiet + ['run'] + (['-e', environments] if environments else [])
+            + (['--'] + arguments if arguments else []))
 
 
 # A Python and tox
@@ -273,7 +274,7 @@ def _run(name, arguments):
         with _alone():
             _watched('Installing OpenStack into .tox/cloud, which takes some '
                      'minutes',
-                     [tox + ['-qq', 'run', '--notest', '-e', 'demo']])
+                     [tox + ['run', '--notest', '-e', 'demo']])
     command = tox + tox_arguments(name, arguments)
     os.chdir(CLONE)
     if not absent:

@@ -107,6 +107,7 @@ def test_clouds_of_a_command_are_counted(arguments, count):
     (['demo', '--without-hook', 'a b'],
      ['run', '-e', 'demo', '--', '--without-hook', 'a b']),
     (['test', '-k', 'x'], ['run', '-e', 'py3,core', '--', '-k', 'x']),
+    (['suite'], ['run']),
     # What a shell evaluates is the answer, and nothing of tox.
     (['sandbox', 'env'], ['-qq', 'run', '-e', 'sandbox', '--', 'env']),
     (['tox', '-e', 'pep8', '--', 'x'], ['-e', 'pep8', '--', 'x']),
@@ -125,7 +126,7 @@ def test_environments_of_the_verbs_are_there():
 
     assert set(launcher._WITH_CLOUD) <= there
     assert {environment for verb in launcher.VERBS.values()
-            if verb.environments not in (None, 'ALL')
+            if verb.environments
             for environment in verb.environments.split(',')} <= there
 
 
