@@ -44,6 +44,6 @@ def _python(line):
     python = cloud.REPO / '.tox' / releases.named('cloud', line) / 'bin/python'
     if not python.exists():
         raise cloud.SandboxError(
-            'Release %s is not installed: "tox -e %s --notest" does that.'
-            % (line, releases.named('sandbox', line)))
+            'Release %s is not installed: "./run tox -e %s --notest" does '
+            'that.' % (line, releases.named('sandbox', line)))
     return str(python)

@@ -98,6 +98,13 @@ def _named(arguments):
     return named
 
 
+def installs_old_line(name, arguments):
+    """Return True if a command installs OpenStack 2024.1."""
+    wanted = name == 'suite' or any(
+        environment.endswith('-2024.1') for environment in _named(arguments))
+    return wanted and not _is_installed('cloud-2024.1')
+
+
 def tox_arguments(name, arguments):
     """Return the arguments of tox for a verb and what follows it."""
     if name == 'tox':
@@ -199,9 +206,8 @@ def _alone():
         yield
 
 
-def _is_installed():
-    return os.path.exists(os.path.join(CLONE, '.tox', 'cloud', 'bin',
-                                       'python'))
+def _is_installed(name='cloud'):
+    return os.path.exists(os.path.join(CLONE, '.tox', name, 'bin', 'python'))
 
 
 # The command
@@ -220,6 +226,9 @@ def find_missing(name, arguments, python, environ):
     if python:
         missing += prerequisites.check_python(python, manager)
     missing += prerequisites.of_installation(CLONE, _is_installed(), count)
+    if installs_old_line(name, arguments):
+        missing += prerequisites.check_compiler(
+            prerequisites.ask_compiler(), manager)
     wrong = prerequisites.check_variables(environ)
     if count:
         missing += wrong

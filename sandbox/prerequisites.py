@@ -205,6 +205,41 @@ def check_python(python, manager):
     return []
 
 
+# OpenStack 2024.1 needs netifaces, of which there is no wheel.
+_ASK_COMPILER = (
+    'import os, shutil, sysconfig as s; print(bool(shutil.which("cc")),'
+    'os.path.exists(os.path.join(s.get_path("include"), "Python.h")))')
+
+
+def check_compiler(answer, manager):
+    """Return what is missing to compile a module of OpenStack 2024.1.
+
+    :param answer: whether there is a compiler, and Python's header files.
+    """
+    if all(answer):
+        return []
+    return [Missing('A C compiler or the header files of Python 3.11 are '
+                    'missing, with which OpenStack 2024.1 is installed.',
+                    install(manager, {
+                        'apt': 'gcc libc6-dev python3.11-dev',
+                        'dnf': 'gcc python3.11-devel',
+                        'pacman': 'gcc', 'zypper': 'gcc python311-devel',
+                    }, 'Install both.'))]
+
+
+def ask_compiler():
+    """Return what ``check_compiler`` judges; Python 3.11 may not be there."""
+    try:
+        words = subprocess.run(
+            ['python3.11', '-I', '-c', _ASK_COMPILER], check=True, timeout=10,
+            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+            universal_newlines=True).stdout.split()
+    except (OSError, subprocess.SubprocessError):
+        # tox leaves that line out.
+        return (True, True)
+    return tuple(word == 'True' for word in words)
+
+
 # The machine
 
 def check_system(system):

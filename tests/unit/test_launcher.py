@@ -102,6 +102,18 @@ def test_clouds_of_a_command_are_counted(arguments, count):
     assert count == launcher.count_clouds(arguments[0], arguments[1:])
 
 
+@pytest.mark.parametrize(('arguments', 'old'), [
+    (['suite'], True), (['tox', '-e', 'pep8,demo-2024.1'], True),
+    (['test'], False), (['tox', '-e', 'demo'], False),
+])
+def test_old_line_is_known_by_its_commands(
+        tmp_path, monkeypatch, arguments, old):
+    """A compiler would be asked for that the newest line does not need."""
+    monkeypatch.setattr(launcher, 'CLONE', str(tmp_path))
+
+    assert old == launcher.installs_old_line(arguments[0], arguments[1:])
+
+
 @pytest.mark.parametrize(('arguments', 'tox'), [
     (['demo'], ['run', '-e', 'demo']),
     (['demo', '--without-hook', 'a b'],

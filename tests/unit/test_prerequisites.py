@@ -5,9 +5,11 @@
 import errno
 import os
 import re
+import shlex
 import socket
 import subprocess
 import sys
+import sysconfig
 
 import pytest
 
@@ -98,6 +100,35 @@ def test_python_that_does_not_fit_is_told_with_the_versions(version):
     assert '3.%d here; it has to be one of 3.11 to 3.14' % version[1] in (
         problem.what)
     assert 'sudo dnf install python3.12' in problem.fix
+
+
+@pytest.mark.parametrize('answer', [(True, False), (False, True)])
+def test_old_line_needs_a_compiler_and_header_files(answer):
+    """Its installation would fail after minutes, in the words of gcc."""
+    [problem] = prerequisites.check_compiler(answer, 'apt')
+
+    assert 'apt-get install gcc libc6-dev python3.11-dev' in problem.fix
+    assert [] == prerequisites.check_compiler((True, True), 'apt')
+
+
+HEADER_FILES = os.path.exists(os.path.join(
+    sysconfig.get_path('include'), 'Python.h'))
+
+
+@pytest.mark.parametrize(('python', 'answer'), [
+    ('exec %s "$@"' % shlex.quote(sys.executable), (False, HEADER_FILES)),
+    # tox leaves the line out.
+    ('exit 127', (True, True)),
+])
+def test_compiler_is_asked_for_by_the_python_of_the_line(
+        tmp_path, monkeypatch, python, answer):
+    """Another Python has other header files."""
+    program = tmp_path / 'python3.11'
+    program.write_text('#!/bin/sh\n%s\n' % python)
+    program.chmod(0o755)
+    monkeypatch.setenv('PATH', str(tmp_path))
+
+    assert answer == prerequisites.ask_compiler()
 
 
 @pytest.mark.parametrize(('check', 'good', 'bad', 'said'), [

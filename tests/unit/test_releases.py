@@ -89,7 +89,7 @@ def test_release_that_is_not_installed_is_refused(
     with pytest.raises(SystemExit):
         command_line.main(['--release', ANOTHER, 'up'])
 
-    assert '"tox -e %s --notest" does that' % releases.named(
+    assert '"./run tox -e %s --notest" does that' % releases.named(
         'sandbox', ANOTHER) in capsys.readouterr().err
 
 
