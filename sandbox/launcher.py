@@ -268,7 +268,7 @@ def _run(name, arguments):
         prerequisites.pythons())
     missing = find_missing(name, arguments, chosen, os.environ)
     if missing:
-        return _refuse('This machine lacks what "%s" needs:\n%s' % (
+        return _refuse('"%s" cannot start here yet:\n%s' % (
             name, prerequisites.report(missing)))
     with _alone():
         python = bootstrap_python()

@@ -466,7 +466,7 @@ def check_ports(wanted, find_free=None):
                     ', '.join(str(port) for _name, port in taken),
                     cloud.address, ', '.join(name for name, _port in taken),
                     owner.what),
-                '%s Or use other addresses: SANDBOX_NETWORK=%s' % (
+                '%s Or use other addresses: export SANDBOX_NETWORK=%s' % (
                     owner.stop, find_free(len(wanted)))))
     return missing
 
