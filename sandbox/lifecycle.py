@@ -24,8 +24,9 @@ from sandbox import services
 # (Nova) needs a few seconds on two cores.
 _START_TIMEOUT = 180
 
-# Seconds for one command of a set-up; Gnocchi's tries for ever by itself.
-_COMMAND_TIMEOUT = 120
+# Seconds for one command of a set-up, of which Nova's takes two minutes on a
+# busy machine; Gnocchi's tries for ever by itself.
+_COMMAND_TIMEOUT = 600
 
 # Schema migrations are bound by the CPU.
 _LANES = 2

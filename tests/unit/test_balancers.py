@@ -57,11 +57,16 @@ def balancer(*members, health=None, pool_options=(), listener_options=(),
 
 def render(*args, **kwargs):
     return configuration.render(balancer(*args, **kwargs), '/run/socket',
-                                '/run/states')
+                                '/a folder/states')
 
 
 def lines(text):
     return [line.strip() for line in text.splitlines()]
+
+
+def test_folder_with_a_space_is_one_word():
+    """In such a clone HAProxy would refuse every configuration."""
+    assert 'server-state-file "/a folder/states"' in lines(render())
 
 
 def test_listener_has_its_address_and_sends_to_its_pool():
