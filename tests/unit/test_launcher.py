@@ -257,6 +257,24 @@ def test_what_is_left_out_is_told_with_its_command(monkeypatch):
                 ['haproxy', 'nginx'])
 
 
+@pytest.mark.parametrize('user', [0, 1000])
+def test_packages_that_fail_are_done_without_but_in_ci(
+        monkeypatch, tmp_path, user):
+    """CI would be green without the tests that need them."""
+    (tmp_path / 'sudo').write_text('#!/bin/sh\nexit 1\n')
+    (tmp_path / 'sudo').chmod(0o755)
+    monkeypatch.setenv('PATH', str(tmp_path))
+    monkeypatch.setattr(os, 'geteuid', lambda: user)
+    monkeypatch.setattr(prerequisites, 'this_package_manager', lambda: None)
+    monkeypatch.delenv('CI', raising=False)
+
+    assert ['nginx'] == launcher._install(['nginx'])
+
+    monkeypatch.setenv('CI', 'true')
+    with pytest.raises(packages.Failed):
+        launcher._install(['nginx'])
+
+
 def test_interrupted_tests_are_waited_for(tmp_path):
     """tox would go on alone, with its clouds up and nobody to stop them."""
     child = tmp_path / 'child.py'
