@@ -28,6 +28,9 @@ NEWEST_PYTHON = (3, 14)
 
 NETWORK = '127.77.0'
 
+# Variable in the environment of every service: the folder of its cloud.
+MARK = 'SANDBOX_SERVICE_OF'
+
 # Of what the wheels are released for, as uname(2) and as glibc call it.
 _MACHINES = ('x86_64', 'aarch64')
 _OLDEST_GLIBC = (2, 28)
@@ -480,15 +483,14 @@ def _taken(cloud):
     for name, port in sorted(cloud.ports.items(), key=lambda item: item[1]):
         if _is_taken(cloud.address, port):
             environ, command = _listener(cloud.address, port)
-            if cloud.state is None or environ.get(
-                    'SANDBOX_STATE_DIR') != cloud.state:
+            if cloud.state is None or environ.get(MARK) != cloud.state:
                 taken.setdefault(_owner(environ, command), []).append(
                     (name, port))
     return taken
 
 
 def _owner(environ, command):
-    state = environ.get('SANDBOX_STATE_DIR')
+    state = environ.get(MARK)
     if state:
         clone = environ.get('PYTHONPATH', '').split(':')[0]
         return Owner('the local cloud in %s' % state, 'Stop it: %s.' % (

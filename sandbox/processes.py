@@ -14,6 +14,7 @@ import subprocess
 import time
 
 from sandbox import cloud
+from sandbox import prerequisites
 
 
 def _started(pid):
@@ -63,7 +64,7 @@ class Processes:
         return {**kept, 'PYTHONPATH': str(cloud.REPO),
                 'PYTHONUNBUFFERED': '1', 'SANDBOX_NETWORK': cloud.NETWORK,
                 # By this another cloud knows who has its ports.
-                'SANDBOX_STATE_DIR': str(self._cloud.state),
+                prerequisites.MARK: str(self._cloud.state),
                 **dict(extra)}
 
     def start(self, service):

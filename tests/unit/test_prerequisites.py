@@ -231,7 +231,7 @@ def test_clouds_of_workers_have_networks_and_folders_of_their_own():
 def test_ports_are_those_of_the_services(tmp_path):
     """A port would be probed that nothing takes, or the reverse."""
     used = {name: port for service in services.load(
-        cloud.Cloud(tmp_path)).values()
+        cloud.Cloud(tmp_path, heat_engines=0)).values()
         for name, port in service.ports.items()
         if name not in ('senlin', 'prometheus')}
 
@@ -273,7 +273,7 @@ def test_ports_of_a_second_clone_are_told_with_its_command(tmp_path):
     with subprocess.Popen(
             [sys.executable, '-c', code], stdin=subprocess.PIPE,
             stdout=subprocess.PIPE, text=True,
-            env={'SANDBOX_STATE_DIR': '/other clone/build/sandbox',
+            env={prerequisites.MARK: '/other clone/build/sandbox',
                  'PYTHONPATH': '/other clone:/x'}) as listener:
         listener.stdout.readline()
         [problem] = prerequisites.check_ports([mine], lambda count: '127.9.0')
@@ -287,7 +287,7 @@ def test_ports_of_a_second_clone_are_told_with_its_command(tmp_path):
         problem.what)
     assert ("Stop it: '/other clone/run' sandbox --state-dir "
             "'/other clone/build/sandbox' down. Or use other addresses: "
-            'SANDBOX_NETWORK=127.9.0') == problem.fix
+            'export SANDBOX_NETWORK=127.9.0') == problem.fix
 
 
 def test_report_has_a_sentence_and_a_fix_for_each():

@@ -151,6 +151,8 @@ def test_environment_of_services_is_small(procs, monkeypatch):
     names = set(procs.environment({'EXTRA': '1'}))
 
     assert 'EXTRA' in names
+    # By this "run" in another clone tells whose the ports are.
+    assert prerequisites.MARK in names
     assert not {'OS_CLOUD', 'PYTHONSTARTUP'} & names
 
 
