@@ -147,6 +147,7 @@ def make_bootstrap(python):
     """Make the virtual environment of tox, complete or not at all.
 
     :param python: path of the Python to make it with.
+    :returns: path of its own Python.
     """
     new = _bootstrap() + '.new'
     for folder in (new, _bootstrap()):
@@ -159,6 +160,7 @@ def make_bootstrap(python):
         json.dump(_made_for(), stream)
     # Its scripts name the old folder; "python -m tox" does not need them.
     os.rename(new, _bootstrap())
+    return bootstrap_python()
 
 
 class Failed(Exception):
@@ -270,20 +272,20 @@ def _run(name, arguments):
     if missing:
         return _refuse('"%s" cannot start here yet:\n%s' % (
             name, prerequisites.report(missing)))
-    with _alone():
-        python = bootstrap_python()
-        if not python:
-            make_bootstrap(chosen.path)
-            python = bootstrap_python()
+    if not python:
+        with _alone():
+            # Another command may have been first.
+            python = bootstrap_python() or make_bootstrap(chosen.path)
     absent = packages.missing(VERBS[name].programs)
     if absent and (os.geteuid() == 0 or os.environ.get('CI')):
         absent = _install(absent)
     tox = [python, '-I', '-m', 'tox']
-    if name != 'tox' and not _is_installed():
+    if name != 'tox':
         with _alone():
-            _watched('Installing OpenStack into .tox/cloud, which takes some '
-                     'minutes',
-                     [tox + ['run', '--notest', '-e', 'demo']])
+            if not _is_installed():
+                _watched('Installing OpenStack into .tox/cloud, which takes '
+                         'some minutes',
+                         [tox + ['run', '--notest', '-e', 'demo']])
     command = tox + tox_arguments(name, arguments)
     os.chdir(CLONE)
     if not absent:
