@@ -233,7 +233,7 @@ def find_missing(name, arguments, python, environ):
             prerequisites.ask_compiler(), manager)
     wrong = prerequisites.check_variables(environ)
     if count:
-        missing += wrong
+        missing += prerequisites.check_length(CLONE) + wrong
         missing += prerequisites.of_clouds(prerequisites.clouds(
             CLONE, count, {} if wrong else environ))
     return missing

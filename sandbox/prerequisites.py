@@ -19,6 +19,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import urllib.parse
 
 from sandbox import ports as all_ports
 
@@ -43,6 +44,10 @@ _CLOUD_MEMORY_MIB = 1600
 # A colon ends a folder in PATH, a dollar or a percent sign begins a reference
 # in configuration files, and quotes end words in shells.
 _PLAIN_PATH = re.compile(r'[\w./ +@,=~()-]+')
+
+# Of the clone, as a URL has it. The rest of the 255 is for "file://", a folder
+# of the demo and a template in it.
+LONGEST_PATH = 150
 
 _LOOPBACK = re.compile(r'127\.(\d{1,3})\.(\d{1,3})')
 
@@ -376,6 +381,17 @@ def check_path(clone):
                     'configuration files take for another.' % clone,
                     'Move the clone to a path of letters, digits, spaces and '
                     '. _ - + @ , = ~ ( ) only.')]
+
+
+def check_length(clone):
+    """Return whether Heat can keep the URLs of the templates in the clone."""
+    length = len(urllib.parse.quote(clone))
+    if length <= LONGEST_PATH:
+        return []
+    return [Missing('The path %s has %d characters, as a URL; it can have %d, '
+                    'since Heat keeps the URL of a nested template in 255.' % (
+                        clone, length, LONGEST_PATH),
+                    'Move the clone to a shorter path.')]
 
 
 def check_folder(clone, problem, noexec, free_mib, needed_mib):

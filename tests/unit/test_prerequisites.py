@@ -148,6 +148,20 @@ def test_machine_that_cannot_be_used_is_told(check, good, bad, said):
     assert said in problem.what
 
 
+def test_path_is_too_long_where_heat_has_no_room_for_a_template():
+    """The first stack would fail with an error of the database."""
+    longest = max(
+        len(str(path.relative_to(cloud.REPO)))
+        for folder in ('examples', 'templates')
+        for path in (cloud.REPO / folder).rglob('*'))
+    room = 255 - len('file:///build/demo-without-hook-2024.1/') - longest
+
+    assert [] == prerequisites.check_length('/' + 'x' * 149) and room >= 150
+    # A space is three characters there.
+    [problem] = prerequisites.check_length('/' + ' ' * 50)
+    assert 'has 151 characters' in problem.what
+
+
 @pytest.mark.parametrize(('settings', 'fix'), [
     ({'user/max_user_namespaces': '0'}, 'user.max_user_namespaces=15000'),
     ({'user/max_user_namespaces': '90000',
