@@ -29,6 +29,9 @@ TOX = 'tox>=4.20,<5'
 # Seconds between two signs of life on a terminal.
 _TICK = 1
 
+# Of a command that failed; pip says before it what it downloads.
+_LINES = 40
+
 # The tests run that many clouds at once, see tox.ini.
 _WORKERS = 3
 
@@ -170,7 +173,7 @@ class Failed(Exception):
 def _watched(what, commands):
     """Run commands without their output, with seconds on a terminal.
 
-    :raises Failed: with the output of the one that fails.
+    :raises Failed: with the end of the output of the one that fails.
     """
     print('%s ...' % what, file=sys.stderr)
     over = threading.Event()
@@ -183,7 +186,8 @@ def _watched(what, commands):
                                   stderr=subprocess.STDOUT,
                                   universal_newlines=True)
             if done.returncode:
-                raise Failed('%s failed:\n%s' % (what, done.stdout.strip()))
+                raise Failed('%s failed:\n%s' % (what, '\n'.join(
+                    done.stdout.strip().splitlines()[-_LINES:])))
     finally:
         over.set()
         if ticker.is_alive():

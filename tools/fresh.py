@@ -12,6 +12,7 @@ import os
 import pathlib
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -211,6 +212,8 @@ def main(argv=None):
     lines = commands((REPO / 'README.rst').read_text())
     args = _parser(sorted(lines)).parse_args(argv)
     args.roots = args.roots.resolve()
+    # What is typed ends with us, and its copy goes.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     right = 2 if args.without_namespaces else 0
     table = []
     try:
@@ -221,6 +224,9 @@ def main(argv=None):
     except Failed as error:
         print('fresh: %s' % error, file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print('fresh: interrupted.', file=sys.stderr)
+        return 130
     print()
     for suite, line, status, seconds in table:
         print('%-9s %-8s %-12s %6.1f s  exit status %d'
