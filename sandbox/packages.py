@@ -56,7 +56,6 @@ def no_daemons(policy=_POLICY):
     try:
         with open(fd, 'w') as stream:
             stream.write(_REFUSE)
-        os.chmod(policy, 0o755)
         yield
     finally:
         os.unlink(policy)
