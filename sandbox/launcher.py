@@ -61,8 +61,8 @@ VERBS = collections.OrderedDict((
 _USAGE = """usage: run VERB [ARGUMENT ...]
 
 %s
-"./run demo" is the first thing to try. Nothing is written outside the clone,
-and only "test", "suite" and "packages" install anything as root.
+"./run demo" is the first thing to try. Nothing is installed outside the
+clone but by "test" and "suite" as root, and by "packages".
 """
 
 
