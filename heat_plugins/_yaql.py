@@ -4,7 +4,7 @@
 
 Heat has one parser for all of its threads, and that of YAQL is not made for
 it: expressions of two stacks that are made at the same time are mixed up, and
-fail as "Bad expression" or mean something else. From Heat 26 on the engine
+fail as "Bad expression" or mean something else. From Heat 25 on the engine
 works on threads, and most templates of the library have an expression.
 """
 

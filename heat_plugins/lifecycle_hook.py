@@ -145,7 +145,9 @@ class LifecycleHook(_resource.HookResource, signal_responder.SignalResponder):
         ),
         CRITERIA: properties.Schema(
             properties.Schema.STRING,
-            _('Which members of a cluster of Senlin\'s go first.'),
+            _('Which members a scale-in drains first. All members of an '
+              'OS::Hooks::AutoScalingGroup are of one profile, so that '
+              'OLDEST_PROFILE_FIRST means OLDEST_FIRST there.'),
             update_allowed=True,
             default=RANDOM,
             constraints=[constraints.AllowedValues(_CRITERIA)],

@@ -114,7 +114,8 @@ ROWS = [
            'the timeout of the stack', named=False),
     *_each('criteria', ['', 'NEWEST', 'random', 'OLDEST_FIRST ',
                         'OLDEST_FIRST,RANDOM', LONG, UNICODE, LINES, '0'],
-           'Must be one of the four criteria of Senlin.'),
+           'Must be OLDEST_FIRST, OLDEST_PROFILE_FIRST, YOUNGEST_FIRST or '
+           'RANDOM.'),
 
     # Scaling.
     *_each('scale_out_threshold', [-1, -0.001, '-inf', 'inf', 10**30],

@@ -7,7 +7,6 @@ import pathlib
 import textwrap
 
 from tools import draw_templates
-from tools import generated
 from tools import rst
 from tools import shelf
 
@@ -19,7 +18,7 @@ ENVIRONMENTS = (pathlib.Path('environments', 'README.rst'),
                 pathlib.Path('doc', 'source', 'environments.rst'))
 PRODUCTION = pathlib.Path('environments', 'production.yaml')
 
-_WRITTEN = 'Written by tools/render_reference.py.'
+_WRITTEN = 'Written by tools/render_reference.py'
 
 _SHELVES = (
     ('Start these', 'Complete: a stack of one of them is a cluster that '
@@ -231,8 +230,8 @@ def production(template):
         'For a service that people depend on. Copy it, take away the "#" '
         'before what you set, and give it together with the environment of '
         'your metric.'), '#', *comment(
-        f'{_WRITTEN} Change the description of a parameter in '
-        f'{template.path} and run "{generated.COMMAND}".'),
+        # Read by tenants, who have nothing to do with how it is written.
+        f'{_WRITTEN} from {template.path}.'),
         '', 'parameter_defaults:']
     for group in template.body['parameter_groups']:
         lines += [f'  # {rst.heading(group["label"], "=")}'.replace(

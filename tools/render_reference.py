@@ -95,8 +95,10 @@ def resource_page(resource_type, cls):
 
 
 def results(cls):
-    """What a resource can be told by a signal, if it takes any."""
-    if not hasattr(cls, 'handle_signal'):
+    """The results that a guest may signal to a resource, if any."""
+    # A group takes signals as well, from heat-engine, and reads nothing in
+    # them. Only a resource that gives guests a URL has guests' results.
+    if 'signal_url' not in cls.attributes_schema:
         return []
     # Not in sys.modules, as Heat has loaded it.
     signals = cls.handle_signal.__globals__['_signals']

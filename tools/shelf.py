@@ -10,7 +10,7 @@ import pathlib
 import yaml
 
 REPO = pathlib.Path(__file__).resolve().parents[1]
-FRONT_DOOR = 'templates/lifecycle_cluster'
+FRONT_DOOR = 'templates/lifecycle_group'
 
 # What a paragraph of a description begins with, if it is not the purpose.
 _SECTIONS = {'Needs ': 'needs', 'Limitations: ': 'limitations'}

@@ -36,7 +36,7 @@ def test_nested_parameters_validate(heat, path, environment):
 @pytest.mark.parametrize('parameter,value,message', [
     ('drain_timeout', 0, 'one second and one day'),
     ('drain_timeout', 86401, 'one second and one day'),
-    ('criteria', 'NEWEST', 'four criteria'),
+    ('criteria', 'NEWEST', 'YOUNGEST_FIRST or RANDOM'),
     ('max_size', 0, 'between 1 and 1000'),
     ('user_data', 'Content-Type: multipart/mixed', 'MIME message'),
 ])

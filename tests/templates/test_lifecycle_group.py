@@ -3,6 +3,7 @@
 """What templates/lifecycle_group.yaml makes of its parameters."""
 
 import itertools
+import re
 
 import pytest
 
@@ -29,6 +30,18 @@ def test_front_doors_are_the_same():
     assert set(cluster['outputs']) == set(group['outputs'])
     assert [entry['parameters'] for entry in cluster['parameter_groups']] == [
         entry['parameters'] for entry in group['parameter_groups']]
+
+
+def test_parameters_are_described_without_senlin():
+    """A user without Senlin would look for limits that are only Senlin's."""
+    about_senlin = [
+        name for name, parameter in library.load(GROUP)['parameters'].items()
+        if re.search('Senlin|cluster', parameter['description'] + ''.join(
+            constraint['description'] for constraint
+            in parameter.get('constraints', ())))]
+
+    # It exists for environments that were written for a cluster.
+    assert ['policies'] == about_senlin
 
 
 def test_policies_of_senlin_are_refused(heat):

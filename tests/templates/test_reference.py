@@ -18,3 +18,12 @@ def test_reference_is_up_to_date():
         cwd=base.REPO, capture_output=True, text=True)
 
     assert 0 == check.returncode, check.stderr
+
+
+def test_only_what_has_a_signal_url_has_results():
+    """An author would signal ROLLBACK to a group, which reads no result."""
+    pages = (base.REPO / 'doc/source/reference/resources').glob('*.rst')
+
+    assert ['lifecycle_hook'] == [
+        page.stem for page in pages
+        if '\nResults\n-------\n' in page.read_text()]
