@@ -109,9 +109,9 @@ class Demo:
         left = {id: address for id, address in servers.items()
                 if not self.timeline.times('server_deleted', id)}
         self._open_sessions(left, LAST_SESSIONS, LAST_LENGTHS)
-        self.timeline.add('stack_delete', 'Heat: the stack is to be deleted')
+        self.timeline.add('stack_delete', 'Heat: stack delete is requested')
         self._openstack('stack', 'delete', '--yes', '--wait', STACK)
-        self.timeline.add('stack_deleted', 'Heat: the stack is gone')
+        self.timeline.add('stack_deleted', 'Heat: the stack is deleted')
         self._wait('the last sessions to end', self._all_over)
         self._wait('the deletion of every server', lambda: len(
             self.timeline.times('server_deleted')) == len(servers))
@@ -266,25 +266,6 @@ def _answers(address):
         return False
 
 
-def _print(summary, path):
-    print('\nSessions  %(sessions_total)d opened, %(sessions_finished)d '
-          'finished, %(sessions_cut)d cut\n'
-          'Servers   %(servers_deleted)d deleted, %(drains_completed)d of '
-          'them drained' % summary)
-    for key, text in (
-            ('seconds_alarm_to_message', 'alarm to hook message'),
-            ('seconds_message_to_handler', 'hook message to drain handler'),
-            ('seconds_handler_end_to_deletion',
-             'end of drain handler to deletion')):
-        if summary[key] is not None:
-            print('Seconds   %.1f from %s' % (summary[key], text))
-    for problem in summary['out_of_order']:
-        print('Order     %s' % problem)
-    if summary['order_ok'] and summary['drains_completed']:
-        print('Order     as it should be')
-    print('Written   %s' % path)
-
-
 def main(argv=None):
     """Run the demo.
 
@@ -323,11 +304,11 @@ def main(argv=None):
         print('demo: interrupted.', file=sys.stderr)
         return 130
     path = pathlib.Path(build, 'timeline.json')
-    timelines.write(path, demo.timeline, summary)
+    timelines.write(path, demo.timeline, summary, releases.current())
     if args.format == 'json':
         print(json.dumps(summary, indent=1))
     else:
-        _print(summary, path)
+        print('', *timelines.report(summary), 'Written   %s' % path, sep='\n')
     return int(bool(summary['sessions_cut']) or not summary['order_ok'])
 
 

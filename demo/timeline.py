@@ -36,7 +36,7 @@ class Timeline:
         :param at: when it happened, if it was not just now.
         """
         t = (self._clock() if at is None else at) - self._zero
-        entry = {'t': round(t, 3), 'event': event}
+        entry = {'t': round(t, 3), 'event': event, 'text': text}
         if server:
             entry['server'] = server
         with self._lock:
@@ -124,9 +124,28 @@ def _median_between(timeline, starts, ends, servers):
     return round(statistics.median(waits), 2) if waits else None
 
 
-def write(path, timeline, summary):
-    """Write a run as one JSON document."""
+def report(summary):
+    """Return the lines for people about a run."""
+    lines = ['Sessions  %(sessions_total)d opened, %(sessions_finished)d '
+             'finished, %(sessions_cut)d cut' % summary,
+             'Servers   %(servers_deleted)d deleted, %(drains_completed)d of '
+             'them drained' % summary]
+    for key, text in (
+            ('seconds_alarm_to_message', 'alarm to hook message'),
+            ('seconds_message_to_handler', 'hook message to drain handler'),
+            ('seconds_handler_end_to_deletion',
+             'end of drain handler to deletion')):
+        if summary[key] is not None:
+            lines.append('Seconds   %.1f from %s' % (summary[key], text))
+    lines += ['Order     %s' % problem for problem in summary['out_of_order']]
+    if summary['order_ok'] and summary['drains_completed']:
+        lines.append('Order     as expected')
+    return lines
+
+
+def write(path, timeline, summary, release):
+    """Write a run as one JSON document, which tools/draw_demo.py can draw."""
     path.parent.mkdir(parents=True, exist_ok=True)
     events = sorted(timeline.events, key=lambda e: e['t'])
-    path.write_text(json.dumps({'events': events, 'summary': summary},
-                               indent=1) + '\n')
+    path.write_text(json.dumps({'release': release, 'events': events,
+                                'summary': summary}, indent=1) + '\n')

@@ -25,13 +25,13 @@ _LOGS = 0.1
 
 _LINE = re.compile(r'(?P<time>\S+Z) \S+ (?P<text>.*)')
 _AGENT_EVENTS = (
-    (re.compile(r'drain \S+: told'), 'agent_told', 'the agent is told'),
+    (re.compile(r'drain \S+: told'), 'agent_told', 'agent: notified'),
     (re.compile(r'handler \S+: started'), 'handler_started',
-     'drain handler starts'),
+     'agent: the drain handler starts'),
     (re.compile(r'handler \S+: (?!started)'), 'handler_ended',
-     'drain handler has ended'),
+     'agent: the drain handler has ended'),
     (re.compile(r'signal accepted'), 'signal_accepted',
-     'the signal is accepted'),
+     'Heat: the signal is accepted'),
 )
 
 
@@ -128,7 +128,7 @@ class Watchers:
                 # The last words of its agent, kept open by _agent_logs.
                 self._read_log(server)
                 self._timeline.add('server_deleted',
-                                   'Nova has deleted the server', server)
+                                   'Nova: the server is deleted', server)
             self._servers &= present
         return look
 
@@ -144,7 +144,7 @@ class Watchers:
                 if message['id'] not in seen:
                     seen.add(message['id'])
                     self._timeline.add(
-                        'hook_message', 'Zaqar: the hook message is there',
+                        'hook_message', 'Zaqar: the hook message is posted',
                         message['body']['resource_id'])
         return look
 
