@@ -16,7 +16,7 @@ project = _metadata['metadata']['name']
 release = version = _metadata['metadata']['version']
 copyright = 'the authors of heat-lifecycle-hooks'
 
-extensions = ['repository_links']
+extensions = ['repository_links', 'reno.sphinxext']
 root_doc = 'index'
 nitpicky = True
 highlight_language = 'none'

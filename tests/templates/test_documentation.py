@@ -7,11 +7,16 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
+import textwrap
 from xml.etree import ElementTree
 
+from heat.common import config as heat_config
+from oslo_config import cfg
 import pytest
 import yaml
 
+from sandbox import releases
 from tests.templates import library
 from tests.unit import base
 from tools import catalogue
@@ -175,6 +180,60 @@ def test_every_link_of_a_page_leads_somewhere(path):
            and not (path.parent / target).exists()]
 
     assert [] == bad
+
+
+def test_documented_environments_of_tox_exist():
+    """Who types what a page says would hear "unknown environment"."""
+    known = set(re.findall(r'^\[testenv:([\w]+)',
+                           (base.REPO / 'tox.ini').read_text(), re.M))
+    named = {name for page in PAGES
+             for names in re.findall(r'tox(?: exec)? -e\s+([\w.,-]+\w)',
+                                     page.read_text())
+             for name in names.split(',')} - {'NAME'}
+
+    lines = tuple('-' + line for line in releases.KNOWN)
+    assert named
+    assert set() == {name.removesuffix(
+        next(filter(name.endswith, lines), '')) for name in named} - known
+
+
+def test_documented_plugin_folders_are_those_of_heat_and_ours():
+    """A plugin in a folder that is left out would be gone after that."""
+    page = (base.REPO / 'doc/source/operate.rst').read_text()
+    [block] = re.findall(r'^    \[DEFAULT\]\n    plugin_dirs =\n'
+                         r'(?: {8}.*\n)+', page, re.M)
+    [option] = [option for option in heat_config.engine_opts
+                if option.name == 'plugin_dirs']
+    conf = cfg.ConfigOpts()
+    conf.register_opt(option)
+    with tempfile.NamedTemporaryFile('w', suffix='.conf') as file:
+        file.write(textwrap.dedent(block))
+        file.flush()
+        conf([], default_config_files=[file.name], default_config_dirs=[])
+
+    *others, ours = conf.plugin_dirs
+
+    assert option.default == others
+    assert ours.endswith('/site-packages/heat_plugins')
+
+
+def test_settings_that_other_pages_send_to_the_agent_exist():
+    """An unknown setting ends the agent when it starts."""
+    described = set(re.findall(
+        r'^``(\w+)``$', (base.REPO / 'doc/source/agent.rst').read_text(),
+        re.M))
+
+    named = {name for page in PAGES for name in re.findall(
+        r'``(\w+)`` in `<agent\.rst>`__', page.read_text())}
+
+    assert named
+    assert set() == named - described
+
+
+@library.each('path', library.ENVIRONMENTS)
+def test_environment_is_for_tenants(path):
+    """A tenant has neither this repository's tools nor a reason for them."""
+    assert 'tox' not in path.read_text()
 
 
 def test_every_statement_about_security_has_its_test():
