@@ -5,14 +5,15 @@
 Each row is refused before anything is made. The same table is held against
 Heat's engine without services (tests/templates) and against the local cloud
 (tests/functional): what only a service can know, such as whether there is an
-image of some name, is ``live``.
+image of some name, is ``live``. Both front doors take the same parameters.
 """
 
 import typing
 
 from sandbox import cloud
 
-FRONT_DOOR = cloud.REPO / 'templates' / 'lifecycle_cluster.yaml'
+CLUSTER = cloud.REPO / 'templates' / 'lifecycle_cluster.yaml'
+GROUP = cloud.REPO / 'templates' / 'lifecycle_group.yaml'
 COMPONENTS = cloud.REPO / 'templates' / 'components'
 GNOCCHI = COMPONENTS / 'gnocchi_alarms.yaml'
 POLICIES = COMPONENTS / 'scaling_policies.yaml'
@@ -40,7 +41,7 @@ class Bad(typing.NamedTuple):
     # What the message names beside the parameter: a requirement, an option.
     says: str
     live: bool = False
-    template: object = FRONT_DOOR
+    template: object = CLUSTER
     # The parameter that the message names, if it is no requirement's.
     named: bool = True
 
@@ -56,9 +57,9 @@ def _each(parameter, values, says, **options):
     return [Bad({parameter: value}, says, **options) for value in values]
 
 
-def _whole_number(parameter, least, most, described, template=FRONT_DOOR):
+def _whole_number(parameter, least, most, described, template=CLUSTER):
     """What no count and no duration is."""
-    if template != FRONT_DOOR:
+    if template != CLUSTER:
         # The front door names the parameter, see components/scaling_policies.
         return _each(parameter, [least - 1, most + 1, '1.5'],
                      'Must be', template=template)
@@ -80,7 +81,7 @@ def _name(parameter, described):
                  described, live=True)
 
 
-ROWS = [
+_ROWS = [
     # Names that only a service knows.
     *_name('image', 'Must be an image known to Glance.'),
     *_name('flavor', 'Must be a flavor known to Nova.'),
@@ -200,3 +201,11 @@ ROWS = [
     *_each('health_check_codes', ['', 'OK', '20', '200-', '200;204'],
            'Must be like 200, "200,204" or 200-299.', template=POOL),
 ]
+
+
+def rows(front_door):
+    """Return the rows for one of the two front doors, and the components."""
+    # A group has no policies of Senlin, and looks at none.
+    return [row._replace(template=front_door)
+            if row.template == CLUSTER else row for row in _ROWS
+            if front_door == CLUSTER or 'policies' not in row.parameters]

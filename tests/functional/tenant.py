@@ -5,7 +5,6 @@
 import collections
 import functools
 import json
-import os
 import pathlib
 import tempfile
 import time
@@ -34,24 +33,16 @@ MANUAL = cloud.REPO / 'environments' / 'manual.yaml'
 DEMO = cloud.REPO / 'environments' / 'demo.yaml'
 WITHOUT_HOOK = cloud.REPO / 'environments' / 'without-hook.yaml'
 
-# What takes long and decides nothing that no other test decides.
-LONG = bool(os.environ.get('LONG'))
-long = pytest.mark.skipif(not LONG, reason='run with LONG=1')
-
-# What is about Senlin itself, which one line has. Of all else a test makes a
-# cluster there, and a group of Heat's in the others.
+# The lines that a test runs on: both, but for what one of these says. Each
+# reason is on the list of tests/skips.yaml.
 WITH_SENLIN = releases.is_installed('senlin')
 needs_senlin = pytest.mark.skipif(
-    not WITH_SENLIN,
-    reason='OpenStack %s is without Senlin' % releases.current())
-# What is known of clusters, and is seen of groups each time.
-long_with_senlin = pytest.mark.skipif(
-    WITH_SENLIN and not LONG, reason='run with LONG=1')
-# What is seen of clusters each time, and has another test for groups.
-long_without_senlin = pytest.mark.skipif(
-    not WITH_SENLIN and not LONG, reason='run with LONG=1')
-needs_none = pytest.mark.skipif(
+    not WITH_SENLIN, reason='about Senlin, which this release line is without')
+without_senlin = pytest.mark.skipif(
     WITH_SENLIN, reason='about a release line without Senlin')
+newest_line = pytest.mark.skipif(
+    releases.current() != releases.KNOWN[-1],
+    reason='decides nothing about the release line')
 
 DOOR = LIBRARY / ('lifecycle_cluster.yaml' if WITH_SENLIN
                   else 'lifecycle_group.yaml')
@@ -226,6 +217,11 @@ class Tenant:
             return []
         query = {'name': hook} if hook else {}
         return list(self.connection.clustering.policies(**query))
+
+    def clusters(self):
+        """Senlin's clusters of the project."""
+        return (list(self.connection.clustering.clusters())
+                if WITH_SENLIN else [])
 
     def left_in_senlin(self):
         """All that is not a cluster."""

@@ -8,8 +8,6 @@ import pytest
 
 from tests.functional import tenant
 
-pytestmark = tenant.long_with_senlin
-
 OLD_MESSAGES = 10000
 
 

@@ -15,8 +15,6 @@ import pytest
 
 from tests.functional import tenant
 
-pytestmark = tenant.long
-
 # Seconds of a job: longer than Senlin takes to delete a server that does not
 # wait.
 JOB = 20

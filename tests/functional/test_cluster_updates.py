@@ -13,7 +13,7 @@ import pytest
 from sandbox import clients
 from tests.functional import tenant
 
-pytestmark = [tenant.long, tenant.needs_senlin]
+pytestmark = tenant.needs_senlin
 
 TEMPLATE = tenant.TEMPLATES / 'updated_cluster.yaml'
 

@@ -6,7 +6,7 @@ import pytest
 
 from tests.functional import tenant
 
-pytestmark = [tenant.long, tenant.needs_senlin]
+pytestmark = tenant.needs_senlin
 
 
 @pytest.fixture(scope='module')

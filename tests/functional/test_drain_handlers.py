@@ -17,7 +17,8 @@ from tests.functional import tenant
 from tests.functional import test_real_servers as real
 from tests import programs
 
-pytestmark = tenant.long_with_senlin
+# Nothing of OpenStack runs here.
+pytestmark = tenant.newest_line
 
 # Where Debian has its daemons.
 PATH = 'export PATH=$PATH:/usr/sbin\n'

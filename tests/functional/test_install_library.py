@@ -16,8 +16,6 @@ from sandbox import bootstrap
 from sandbox import cloud
 from tests.functional import tenant
 
-pytestmark = tenant.long
-
 DOOR = 'Hooks::LifecycleCluster' if tenant.WITH_SENLIN else (
     'Hooks::LifecycleGroup')
 

@@ -38,7 +38,6 @@ def maps_the_alarms(path):
         'resource_registry', {})
 
 
-@tenant.long_with_senlin
 def test_every_environment_starts_updates_and_is_deleted(project, stacks):
     """A value that can be set once only means a new stack, hence a drain."""
     before = {name: stack.alarms() for name, stack in stacks.items()}
@@ -77,7 +76,6 @@ def test_every_environment_starts_updates_and_is_deleted(project, stacks):
                   if thing.name.startswith(tuple(names))]
 
 
-@tenant.long_with_senlin
 def test_minimal_example_drains_when_nobody_is_connected(project):
     """The first thing that a new user starts has to work as it is."""
     stack = project.create_example(
@@ -119,7 +117,6 @@ def answers(url):
         return False
 
 
-@tenant.long_with_senlin
 def test_nothing_scales_out_what_is_being_deleted(project):
     """A server that is added behind a drain would be deleted without one."""
     stack = project.create_gated(size=1)
@@ -138,7 +135,6 @@ def test_nothing_scales_out_what_is_being_deleted(project):
     tenant.wait_for('the stack to be gone', stack.is_gone)
 
 
-@tenant.long
 @tenant.needs_senlin
 def test_update_in_the_middle_of_a_drain(project):
     """An update must neither end the drain nor wait for ever behind it."""

@@ -11,8 +11,6 @@ import requests
 
 from tests.functional import tenant
 
-pytestmark = tenant.long_with_senlin
-
 TEMPLATE = tenant.TEMPLATES / 'listening_group.yaml'
 
 
@@ -118,6 +116,7 @@ def of_two(request):
             group.scale_out()
 
 
+@pytest.mark.core
 def test_group_grows_while_a_member_drains(group):
     """The load comes back during a drain, and nobody adds a server."""
     before = group.servers()
@@ -166,6 +165,7 @@ def test_group_shrinks_to_its_minimum_only(group):
     assert 1 == group.size()
 
 
+@pytest.mark.core
 def test_member_that_refuses_stays_and_counts(group):
     """A match that is on would be cut, or the group believe it smaller."""
     before = group.servers()
@@ -217,6 +217,7 @@ def test_update_that_shrinks_the_group(group):
     assert 1 == group.size()
 
 
+@pytest.mark.core
 def test_engine_dies_during_a_drain(group, local):
     """The answer would be lost, or the group be deaf from then on."""
     [(leaving, token)] = group.scale_in().items()

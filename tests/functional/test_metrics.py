@@ -16,8 +16,6 @@ from tests.functional import ceilometer
 from tests.functional import metrics
 from tests.functional import tenant
 
-pytestmark = tenant.long_with_senlin
-
 
 class Sessions:
     """The metric of the application, on the resource of the stack's ID."""
@@ -76,7 +74,6 @@ def test_metric_of_the_application(stacks, sessions):
     metrics.scale_out(stack, lambda: sessions.measure(50))
 
 
-@tenant.long
 def test_cpu_of_the_servers_of_this_cluster(stacks, measuring):
     """Another cluster's load would keep this one's idle servers, or add some.
 
@@ -95,7 +92,6 @@ def test_cpu_of_the_servers_of_this_cluster(stacks, measuring):
     metrics.scale_out(stack, lambda: measure(95, 1))
 
 
-@tenant.long
 def test_composite_waits_for_both_to_be_low(stacks, sessions, measuring):
     """Quiet sessions would be drained away because they cost no CPU.
 

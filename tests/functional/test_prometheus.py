@@ -9,8 +9,8 @@ import pytest
 from tests.functional import metrics
 from tests.functional import tenant
 
-pytestmark = [tenant.long, pytest.mark.skipif(
-    not shutil.which('prometheus'), reason='Prometheus is not installed')]
+pytestmark = pytest.mark.skipif(
+    not shutil.which('prometheus'), reason='Prometheus is not installed')
 
 
 def tell(stack, sessions):

@@ -231,7 +231,6 @@ def scale_in(project, hooked, unhooked, visit):
     return at_the_drain, at_the_deletion
 
 
-@tenant.long_with_senlin
 def test_nginx_finishes_every_download(project):
     """A scale-in would truncate the files that people are downloading."""
     programs.needs('nginx')
@@ -269,7 +268,6 @@ def backend(local, tmp_path):
     process.communicate()
 
 
-@tenant.long
 def test_haproxy_finishes_every_session(local, project, backend):
     """A smaller tier of load balancers would cut what goes through it."""
     programs.needs('haproxy')

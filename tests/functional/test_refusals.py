@@ -50,6 +50,7 @@ def nothing_new(project):
     assert before == (project.policies(), project.queues())
 
 
+@pytest.mark.core
 @pytest.mark.parametrize('given, said', [
     ({}, 'neither "cluster" nor "server" is given; give one'),
     ({'cluster': 'one', 'server': 'two'},
@@ -61,6 +62,7 @@ def test_condition_needs_one_thing_to_guard(project, given, said):
         guard=condition(hook='any', **given)))
 
 
+@pytest.mark.core
 @pytest.mark.parametrize('name, said', [
     ('no spaces', '"no spaces" does not match pattern'),
     ('ü', '"ü" does not match pattern'),
@@ -74,6 +76,7 @@ def test_queue_name_that_zaqar_does_not_take(project, name, said):
     assert said in reason
 
 
+@pytest.mark.core
 def test_hook_longer_than_the_stack(project):
     """Heat would end the deletion in the middle of a drain."""
     reason = refusal(project, template(hook=hook(timeout=60)),
@@ -137,7 +140,7 @@ def test_server_with_a_hook_that_is_none(project, nothing_new):
     assert '"nonsense"; give the hook by get_resource' in reason
 
 
-@tenant.needs_none
+@tenant.without_senlin
 def test_cluster_without_senlin(project, nothing_new):
     """A cluster that is none would look guarded."""
     reason = refusal(project, template(

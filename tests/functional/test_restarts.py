@@ -18,7 +18,6 @@ def drain_one_of_two(project):
     return stack, action, victim, other
 
 
-@tenant.long
 def test_signal_outlives_a_dead_heat(local, project):
     """The server would wait for its whole timeout, or go undrained."""
     _stack, _action, victim, other = drain_one_of_two(project)
@@ -35,7 +34,6 @@ def test_signal_outlives_a_dead_heat(local, project):
     assert {other: 'ACTIVE'} == project.servers()
 
 
-@tenant.long
 def test_stack_delete_is_finished_by_a_second_one(local, project):
     """A stack nobody can delete, or a second attempt without drain."""
     stack = project.create_gated(size=1)

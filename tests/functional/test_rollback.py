@@ -91,7 +91,6 @@ def test_repeated_rollback_does_what_a_dead_engine_left_undone(local, stack):
     assert 3 == len(stack.members())
 
 
-@tenant.long
 def test_guest_can_refuse_the_deletion_of_its_stack(project, stack):
     """A member that must not go would be deleted, or never again."""
     members = stack.members()

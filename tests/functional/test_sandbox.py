@@ -16,8 +16,6 @@ from sandbox.services import keystone
 from sandbox.services import senlin
 from tests.functional import tenant
 
-pytestmark = tenant.long_with_senlin
-
 
 @pytest.fixture
 def server(project):

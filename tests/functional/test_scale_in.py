@@ -4,9 +4,12 @@
 
 import time
 
+import pytest
+
 from tests.functional import tenant
 
 
+@pytest.mark.core
 def test_scale_in_waits_for_the_drain(project):
     """A member with open sessions would be deleted under them."""
     stack = project.create_gated(size=2)
@@ -37,7 +40,7 @@ def test_scale_in_waits_for_the_drain(project):
                for event in stack.events('hook'))
 
 
-@tenant.long
+@pytest.mark.core
 def test_two_members_drain_at_once_and_go_one_by_one(project):
     """The slower of two drains would be cut by the end of the faster one."""
     stack = project.create_gated(size=2)
@@ -59,7 +62,7 @@ def test_two_members_drain_at_once_and_go_one_by_one(project):
                     lambda: second not in project.servers())
 
 
-@tenant.long_without_senlin
+@pytest.mark.core
 def test_silent_guest_is_deleted_at_the_timeout_and_not_before(project):
     """A dead agent would freeze the group, or cost the drain its time."""
     timeout = 20

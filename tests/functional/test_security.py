@@ -17,8 +17,6 @@ from sandbox.services import zaqar
 from tests.functional import secrets_in_logs
 from tests.functional import tenant
 
-pytestmark = tenant.long_with_senlin
-
 # Nobody listens there, so Zaqar says in its log what it could not deliver.
 PASSWORD = 'webhook-' + uuid.uuid4().hex
 WEBHOOK = 'http://zaqar:%s@127.0.0.1:9/hooks' % PASSWORD

@@ -27,7 +27,6 @@ def let_go(stack, server, token):
         not is_there(stack.project, server)))
 
 
-@tenant.long_with_senlin
 def test_resource_group_that_shrinks(project, stack):
     """A member would go with its sessions."""
     before = set(stack.output('servers'))
@@ -45,7 +44,6 @@ def test_resource_group_that_shrinks(project, stack):
                for event in stack.events('hook'))
 
 
-@tenant.long_with_senlin
 def test_member_that_is_removed_by_its_name(project, stack):
     """Who repairs a group would cut the sessions of what he takes out."""
     [old] = stack.output('servers')
@@ -59,7 +57,6 @@ def test_member_that_is_removed_by_its_name(project, stack):
     assert [old] != stack.output('servers')
 
 
-@tenant.long_with_senlin
 def test_scaling_group_that_is_scaled_in(project, stack):
     """The alarm would cut what it has found to be idle on average."""
     before = set(stack.output('scaled_servers'))
@@ -73,7 +70,6 @@ def test_scaling_group_that_is_scaled_in(project, stack):
         before - {server} == set(stack.output('scaled_servers'))))
 
 
-@tenant.long_with_senlin
 def test_servers_that_an_update_replaces(project, stack):
     """A new image would cut every session of the old servers."""
     old = {*stack.output('servers'), *stack.output('scaled_servers')}
@@ -89,7 +85,6 @@ def test_servers_that_an_update_replaces(project, stack):
                       *stack.output('scaled_servers')}
 
 
-@tenant.long_with_senlin
 def test_stack_that_is_deleted(project, stack):
     """A server whose guest refuses would go, or the stack never."""
     stack.start_delete()
@@ -110,7 +105,6 @@ def test_stack_that_is_deleted(project, stack):
     tenant.wait_for('the stack to be gone', stack.is_gone)
 
 
-@tenant.long_with_senlin
 def test_stack_that_is_deleted_while_its_engine_dies(project, local):
     """The second attempt would ask again, or wait for nobody."""
     stack = project.create_stack(TEMPLATE, size=1, drain_timeout=240)
@@ -156,7 +150,6 @@ def test_stack_that_is_a_node_of_senlin(project):
     senlin.delete_profile(profile.id)
 
 
-@tenant.long_with_senlin
 def test_silent_server_goes_at_the_timeout(project):
     """A server that has crashed would hold the deletion up for ever."""
     stack = project.create_stack(TEMPLATE, size=1, drain_timeout=20)

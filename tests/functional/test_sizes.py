@@ -9,7 +9,7 @@ import pytest
 from sandbox import clients
 from tests.functional import tenant
 
-pytestmark = [tenant.long, tenant.needs_senlin]
+pytestmark = tenant.needs_senlin
 
 TIMEOUT = 60
 

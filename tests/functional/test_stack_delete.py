@@ -4,6 +4,8 @@
 
 import time
 
+import pytest
+
 from tests.functional import tenant
 
 IN_PROGRESS = 'DELETE_IN_PROGRESS'
@@ -15,6 +17,7 @@ PARTS = ({'drained': IN_PROGRESS, 'cluster': 'CREATE_COMPLETE',
           'alarms': 'DELETE_COMPLETE', 'scale_in': 'DELETE_COMPLETE'})
 
 
+@pytest.mark.core
 def test_stack_delete_drains_every_member_first(project):
     """Senlin deletes a cluster under the sessions of its members, and Heat."""
     stack = project.create_gated(size=2)
@@ -43,7 +46,6 @@ def test_stack_delete_drains_every_member_first(project):
     assert [] == project.policies(hook)
 
 
-@tenant.long_without_senlin
 def test_stack_delete_waits_for_a_drain_that_is_running(project):
     """The running scale-in may hold a lock, which must fail nothing."""
     stack = project.create_gated(size=2)

@@ -124,7 +124,6 @@ def test_update_waits_for_a_running_drain(project, stack):
     answer(stack, action)
 
 
-@tenant.long
 def test_update_that_died_halfway_can_be_taken_back(local, project, stack):
     """A scale-in between two steps would find no hook, or one too many."""
     [old] = stack.bindings()
@@ -171,7 +170,6 @@ def test_refused_update_leaves_the_old_values(stack):
     assert policies == stack.policies()
 
 
-@tenant.long
 def test_two_hooks_share_a_queue(project, stacks, stack, engine_log):
     """The drains of one application would be ended by another one."""
     sharing = stacks['sharing']

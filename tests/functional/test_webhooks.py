@@ -17,8 +17,6 @@ import pytest
 from sandbox import cloud
 from tests.functional import tenant
 
-pytestmark = tenant.long_with_senlin
-
 ENDPOINT = cloud.REPO / 'examples' / 'webhook' / 'endpoint.py'
 CREDENTIALS = 'zaqar:s3cret'
 

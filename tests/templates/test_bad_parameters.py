@@ -10,7 +10,10 @@ import pytest
 
 from tests import bad_parameters
 
-ROWS = [row for row in bad_parameters.ROWS if not row.live]
+# A group's validation asks Glance and Nova about its members, so the other
+# front door is for tests/functional.
+ROWS = [row for row in bad_parameters.rows(bad_parameters.CLUSTER)
+        if not row.live]
 
 
 @pytest.mark.parametrize('row', ROWS, ids=lambda row: row.id)
@@ -35,5 +38,5 @@ def test_good_parameters_are_not_refused(heat):
 
 def test_table_is_long():
     """What issue after issue would bring to light is looked for here."""
-    assert 150 <= len(bad_parameters.ROWS)
+    assert 150 <= len(ROWS)
     assert len(ROWS) == len({row.id for row in ROWS})
