@@ -159,7 +159,8 @@ class Cloud:
         return self.run / 'redis.sock'
 
     @functools.cached_property
-    def _secrets(self):
+    def secrets_file(self):
+        """Path of all passwords and keys."""
         path = self.state / 'secrets.json'
         if not path.exists():
             write_atomically(path, '{}', 0o600)
@@ -167,10 +168,10 @@ class Cloud:
 
     def secret(self, name):
         """A password or key, made at the first use and kept."""
-        known = json.loads(self._secrets.read_text())
+        known = json.loads(self.secrets_file.read_text())
         if name not in known:
             known[name] = secrets.token_hex(16)
-            write_atomically(self._secrets,
+            write_atomically(self.secrets_file,
                              json.dumps(known, indent=1, sort_keys=True),
                              0o600)
         return known[name]

@@ -19,6 +19,7 @@ from sandbox import prerequisites
 from sandbox import processes
 from sandbox import releases
 from sandbox import services
+from sandbox import snapshot
 
 # Seconds until a service that does not answer is given up. The slowest one
 # (Nova) needs a few seconds on two cores.
@@ -116,7 +117,57 @@ class LocalCloud:
                 self.down()
 
     def _start(self, idle):
-        first_time = self._first_time()
+        if not self._first_time():
+            self._start_services(idle)
+            return
+        folder = os.environ.get('SANDBOX_SNAPSHOT_DIR')
+        if not folder:
+            self._make(idle)
+            return
+        made = snapshot.Snapshot(folder, self._versions(),
+                                 list(self.services.values()))
+        with made.lock():
+            if not made.is_usable():
+                self._make(idle)
+                with self._step('cloud', 'snapshot'):
+                    made.save(self.cloud, self._dump)
+                return
+        self._copy(idle, made)
+
+    def _make(self, idle):
+        """Start a new cloud, and make what it needs once."""
+        self._start_services(idle, self._create_schemas)
+        with self._step('nova', 'compute host discovered'):
+            self._discover_host()
+        with self._step('cloud', 'network, image, flavor'):
+            bootstrap.resources(self.cloud)
+        self._remember_versions()
+
+    def _copy(self, idle, made):
+        """Start a new cloud with the data of a snapshot."""
+        made.copy_files(self.cloud)
+        self._start_services(idle, lambda: self._restore(made))
+        self._remember_versions()
+
+    def _restore(self, made):
+        postgres = self.services['postgres']
+        with self._step('postgres', 'databases copied'):
+            self._in_parallel(
+                lambda name: made.restore(
+                    self.cloud, name, lambda path: self._command(
+                        postgres, postgres.restore(path))),
+                _LANES, [name for service in self.services.values()
+                         for name in service.databases])
+
+    def _dump(self, name, path):
+        postgres = self.services['postgres']
+        self._command(postgres, postgres.dump(name, path))
+
+    def _start_services(self, idle, prepare=lambda: None):
+        """Start what does not run.
+
+        :param prepare: called once the stores answer.
+        """
         for service in self.services.values():
             service.write_files()
         stores = [s for s in idle if s.name in services.STORES]
@@ -127,20 +178,13 @@ class LocalCloud:
             self.processes.start(service)
         for service in stores:
             self._wait_for(service)
-        if first_time:
-            self._create_schemas()
+        prepare()
         # Nova asks Keystone as it starts, and ends if nobody answers.
         self.start('keystone')
         for service in others:
             self.processes.start(service)
         self._in_parallel(self._wait_for, len(others) or 1, others)
         clients.write_clouds_yaml(self.cloud)
-        if first_time:
-            with self._step('nova', 'compute host discovered'):
-                self._discover_host()
-            with self._step('cloud', 'network, image, flavor'):
-                bootstrap.resources(self.cloud)
-            self._remember_versions()
 
     def _versions(self):
         return {name: importlib.metadata.version(name) for name in _WHEELS
@@ -192,10 +236,10 @@ class LocalCloud:
             with self._step(service.name, 'catalogue'):
                 bootstrap.catalogue(self.cloud, self.services.values())
 
-    def _in_parallel(self, function, lanes, services_):
-        """Call a function for each service; the first failure ends all."""
+    def _in_parallel(self, function, lanes, arguments):
+        """Call a function with each argument; the first failure ends all."""
         with concurrent.futures.ThreadPoolExecutor(lanes) as pool:
-            jobs = [pool.submit(function, service) for service in services_]
+            jobs = [pool.submit(function, argument) for argument in arguments]
             try:
                 for job in concurrent.futures.as_completed(jobs):
                     job.result()

@@ -84,6 +84,20 @@ class Service(base.Service):
     def check(self):
         return is_up(self.cloud)
 
+    def dump(self, name, path):
+        """Command that writes a database, with its creation, as SQL."""
+        return [_binary('pg_dump'), *self._client, '--create', '--clean',
+                '--if-exists', '--file', str(path), name]
+
+    def restore(self, path):
+        """Command that makes a database of what `dump` has written."""
+        return [_binary('psql'), *self._client, '--quiet', '--no-psqlrc',
+                '--set', 'ON_ERROR_STOP=1', '--file', str(path), 'postgres']
+
+    @property
+    def _client(self):
+        return ['--host', str(self.cloud.run), '--username', 'postgres']
+
     def create_databases(self, names):
         """Create those that are missing."""
         present = {row[0] for row in query(

@@ -21,6 +21,12 @@ USER = 'heat'
 _DEBIAN = pathlib.Path('/usr/lib/rabbitmq/bin/rabbitmq-server')
 
 
+def program():
+    """Return the path of the command, None if it is not installed."""
+    return str(_DEBIAN) if _DEBIAN.exists() else (
+        shutil.which('rabbitmq-server'))
+
+
 def transport_url(local_cloud):
     """What oslo.messaging finds this one by."""
     return 'rabbit://%s:%s@%s:%d/' % (
@@ -40,17 +46,12 @@ class Service(base.Service):
         return self.cloud.heat_engines > 0
 
     def refuse(self):
-        if self._program() is None:
+        if program() is None:
             raise cloud.SandboxError(
                 'RabbitMQ is not installed, which %d engines of Heat talk '
                 'over: "apt-get install rabbitmq-server" installs it, and '
                 '"up --heat-engines 0" does without.'
                 % self.cloud.heat_engines)
-
-    @staticmethod
-    def _program():
-        return str(_DEBIAN) if _DEBIAN.exists() else (
-            shutil.which('rabbitmq-server'))
 
     def files(self):
         return {
@@ -68,7 +69,7 @@ class Service(base.Service):
         }
 
     def command(self):
-        return [self._program()]
+        return [program()]
 
     def environment(self):
         folder = self.cloud.etc / self.name
