@@ -7,14 +7,49 @@ for the tests and stopped after them. KEEP_STACKS=1 leaves the stacks of the
 tests for a look.
 """
 
+import json
 import os
+import pathlib
 
 import pytest
+from xdist import scheduler
 
 from sandbox import cloud
 from sandbox import lifecycle
+from sandbox import releases
 from tests.functional import secrets_in_logs
 from tests.functional import tenant
+
+
+# Seconds of each file on each line; "tox -e suite -- --write-seconds" writes
+# it anew.
+SECONDS = pathlib.Path(__file__).with_name('seconds.json')
+
+
+class LongestFirst(scheduler.LoadFileScheduling):
+    """Give each worker a file at a time, and the longest ones first.
+
+    A long file that came last would keep one worker at work alone.
+    """
+
+    def __init__(self, *args):
+        super().__init__(*args)
+        self._seconds = json.loads(SECONDS.read_text()).get(
+            releases.current(), {})
+
+    def _assign_work_unit(self, node):
+        self.workqueue.move_to_end(
+            max(self.workqueue, key=self._length), last=False)
+        super()._assign_work_unit(node)
+
+    def _length(self, file):
+        """Return the seconds of a file, and many of a new one."""
+        return self._seconds.get(pathlib.PurePath(file).name, 1000)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    return LongestFirst(config, log)
 
 
 @pytest.fixture(scope='session')

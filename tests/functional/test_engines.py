@@ -12,13 +12,17 @@ import pytest
 import requests
 
 from sandbox import cloud
+from sandbox.services import rabbitmq
 from tests.functional import tenant
 
 
-pytestmark = pytest.mark.skipif(
-    cloud.Cloud().heat_engines < 2,
-    reason='Heat is one process here; start the local cloud with '
-           'SANDBOX_HEAT_ENGINES=3, which needs rabbitmq-server')
+pytestmark = [
+    pytest.mark.skipif(
+        cloud.Cloud().heat_engines < 2,
+        reason='Heat is one process here; start the local cloud with '
+               'SANDBOX_HEAT_ENGINES=3'),
+    pytest.mark.skipif(rabbitmq.program() is None,
+                       reason='RabbitMQ is not installed')]
 
 
 @pytest.fixture(scope='module')
