@@ -82,6 +82,7 @@ def _on_clouds(kind, line, *arguments, **environment):
         kind, line, *arguments,
         SANDBOX_NETWORK='127.%d.0' % _NETWORKS[kind, line],
         SANDBOX_STATE_DIR=str(REPO / 'build' / ('%s-%s' % (kind, line))),
+        SANDBOX_SNAPSHOT_DIR=str(REPO / 'build' / ('snapshot-' + line)),
         **environment)
 
 

@@ -53,13 +53,16 @@ PATIENCE = 300
 
 def wait_for(what, condition, patience=PATIENCE):
     """Return the first true value of a condition, or fail."""
-    end = time.monotonic() + patience
+    began = time.monotonic()
     while True:
         value = condition()
         if value:
             return value
-        assert time.monotonic() < end, 'waited in vain for %s' % what
-        time.sleep(0.2)
+        waited = time.monotonic() - began
+        assert waited < patience, 'waited in vain for %s' % what
+        # What takes long is asked for less often, or the questions would be
+        # most of the work.
+        time.sleep(min(0.2 + waited / 50, 0.6))
 
 
 def is_scaling(heat, stack_id, name):
@@ -405,6 +408,13 @@ class Stack:
             return self.resource(name).resource_status
         except heat_exceptions.HTTPNotFound:
             return None
+
+    def statuses_of(self, name):
+        """Return every status that a resource has had, by its events."""
+        # Of a resource that is not there yet, Heat would list none by name.
+        return {event.resource_status for event in
+                self.project.heat.events.list(self.id)
+                if event.resource_name == name}
 
     def pending(self):
         """Return {server: token} of the drains that wait now."""

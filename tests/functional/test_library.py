@@ -16,6 +16,12 @@ SERVER = {'image': bootstrap.IMAGE, 'flavor': bootstrap.FLAVOR,
           'network': bootstrap.NETWORK}
 
 
+def rules(alarm):
+    """Return what an alarm goes by; Aodh changes the rest as it looks."""
+    return {key: value for key, value in alarm.items()
+            if key.endswith('_rule')}
+
+
 @pytest.fixture(scope='module')
 def stacks(project):
     """A stack of the front door for each environment, all without a server."""
@@ -61,7 +67,8 @@ def test_every_environment_starts_updates_and_is_deleted(project, stacks):
         after = stack.alarms()
         # The same alarms, with the new thresholds.
         assert before[name].keys() == after.keys()
-        assert not any(after[key] == before[name][key] for key in after)
+        assert not any(rules(after[key]) == rules(before[name][key])
+                       for key in after)
     assert any(before.values())
 
     for stack in stacks.values():
@@ -121,6 +128,7 @@ def test_nothing_scales_out_what_is_being_deleted(project):
     """A server that is added behind a drain would be deleted without one."""
     stack = project.create_gated(size=1)
     [server] = stack.members()
+    before = set(project.servers())
     url = stack.output('scale_out_url')
 
     stack.start_delete()
@@ -130,7 +138,7 @@ def test_nothing_scales_out_what_is_being_deleted(project):
     # Heat 27 says 500 of a URL whose key has gone.
     assert not answer.ok
     assert {} == stack.alarms()
-    assert [server] == list(project.servers())
+    assert before == set(project.servers())
     project.release(server)
     tenant.wait_for('the stack to be gone', stack.is_gone)
 
@@ -140,6 +148,7 @@ def test_update_in_the_middle_of_a_drain(project):
     """An update must neither end the drain nor wait for ever behind it."""
     stack = project.create_gated(size=2)
     members = stack.members()
+    before = set(project.servers())
     stack.scale_in()
     [victim] = tenant.wait_for('the drain', lambda: [
         server for server in members if project.is_draining(server)])
@@ -154,7 +163,7 @@ def test_update_in_the_middle_of_a_drain(project):
     stack.wait('UPDATE_COMPLETE')
 
     [survivor] = members - {victim}
-    assert [survivor] == list(project.servers())
+    assert before - {victim} == set(project.servers())
     # Servers that run are left alone, and the next one is of the new image.
     compute = project.connection.compute
     old = compute.get_server(survivor).image.id
@@ -162,7 +171,7 @@ def test_update_in_the_middle_of_a_drain(project):
                   timeout=tenant.PATIENCE).raise_for_status()
     [newcomer] = tenant.wait_for('the new server', lambda: [
         server for server, status in project.servers().items()
-        if server != survivor and status == 'ACTIVE'])
+        if server not in before and status == 'ACTIVE'])
     assert old != compute.get_server(newcomer).image.id
     for server in (survivor, newcomer):
         project.release(server)

@@ -240,15 +240,20 @@ def test_silent_member_goes_at_the_timeout_whoever_has_died(project, local):
     local.kill('heat')
     local.start('heat')
 
+    told = []
+    tenant.wait_for('the deletion', lambda: (
+        told.append(group.messages())
+        or leaving not in project.servers()))
     group.wait_without(leaving)
     assert 1 == group.size()
-    # A message lives for a minute, which may be over.
-    assert group.messages() in ([], [leaving])
+    # A message lives for a minute, which may be over by now.
+    assert [leaving] == max(told, key=len)
 
 
 def test_guest_that_is_heard_no_more_is_not_waited_for(project):
     """A server that has crashed would be paid for until the timeout."""
-    group = Group(project, size=1, drain_timeout=tenant.PATIENCE,
+    # Longer than this test waits for anything.
+    group = Group(project, size=1, drain_timeout=tenant.PATIENCE + 200,
                   heartbeat_timeout=15)
     group.stack.update(size=2)
     [(leaving, token)] = group.scale_in().items()
@@ -260,9 +265,7 @@ def test_guest_that_is_heard_no_more_is_not_waited_for(project):
     assert {leaving} == group.draining()
     assert project.servers()[leaving] == 'ACTIVE'
 
-    begun = time.time()
     group.wait_without(leaving)
-    assert time.time() - begun < tenant.PATIENCE / 2
 
 
 def test_stack_delete_during_a_drain_asks_nobody_twice(project):

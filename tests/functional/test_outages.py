@@ -35,6 +35,7 @@ def test_hook_outlives_outages(project, service_type, engine_log):
         with front.outage():
             stack.update(drain_timeout=50, wait=False)
         stack.wait('UPDATE_COMPLETE')
+        assert 50 == stack.agent_config()['timeout']
         assert [50] * tenant.WITH_SENLIN == [
             policy.spec['properties']['hooks']['timeout']
             for policy in project.policies(name)]

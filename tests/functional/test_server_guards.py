@@ -23,8 +23,9 @@ def let_go(stack, server, token):
     """Be the agent of a server, and see it go."""
     assert is_there(stack.project, server)
     stack.signal({'lifecycle_action_token': token})
+    # One in ERROR would be one that Nova has not deleted.
     tenant.wait_for('the deletion of the server', lambda: (
-        not is_there(stack.project, server)))
+        server not in stack.project.servers()))
 
 
 def test_resource_group_that_shrinks(project, stack):

@@ -86,7 +86,7 @@ def test_fifty_copies_of_a_signal_do_what_one_does(project, ours, engine_log):
     # And one that comes too late.
     assert ours.signal({'lifecycle_action_token': token}).ok
 
-    assert {s: 'ACTIVE' for s in others} == project.servers()
+    assert {s: 'ACTIVE' for s in others}.items() <= project.servers().items()
     assert 'Traceback' not in engine_log()
     assert 1 == sum('all done' in event for event in ours.events('hook'))
 
