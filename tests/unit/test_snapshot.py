@@ -61,7 +61,8 @@ def test_copy_is_the_same_cloud_elsewhere(tmp_path, folder, origin,
                                           monkeypatch):
     """Services would look for their database in the other cloud."""
     taken = save(folder, origin)
-    copy = make(tmp_path / 'copy')
+    # Its sockets cannot be in a folder with so long a name.
+    copy = make(tmp_path / ('copy' * 20))
     monkeypatch.setattr(cloud, 'NETWORK', '127.99.0')
 
     taken.copy_files(copy)
