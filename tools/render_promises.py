@@ -21,7 +21,7 @@ PAGE = 'tests/README.rst'
 MARK = '.. From here on "tox -e genref" writes, from promises.toml.\n'
 
 # The marks of tests/functional/tenant.py, and where they let a test run.
-_MARKS = {'needs_senlin': (suite.OLD,), 'without_senlin': (suite.NEW,),
+_MARKS = {'needs_senlin': (suite.OLD,), 'needs_none': (suite.NEW,),
           'newest_line': (suite.NEW,)}
 
 

@@ -157,7 +157,7 @@ def test_drain_outlives_rabbitmq(local, project, engines):
     assert server not in project.servers()
 
 
-@tenant.without_senlin
+@tenant.needs_none
 def test_group_hears_its_guests_whichever_engine_dies(local, project, engines):
     """A group would depend on the engine that has begun a drain."""
     stack = project.create_silent(size=len(engines) + 2, drain_timeout=240,
@@ -198,7 +198,7 @@ def test_group_goes_on_with_workers_that_are_forked_later(local, project,
 
 
 @pytest.mark.parametrize('waiter_dies', [False, True])
-@tenant.without_senlin
+@tenant.needs_none
 def test_group_removes_though_engines_die_in_its_step(
         local, project, engines, log_of, waiter_dies):
     """It would be deaf, and servers stay, until the stack's timeout."""
@@ -220,7 +220,7 @@ def test_group_removes_though_engines_die_in_its_step(
     assert drains_asked(project, stack) == {(server, token)}
 
 
-@tenant.without_senlin
+@tenant.needs_none
 def test_group_grows_though_engines_die_in_its_step(local, project, engines,
                                                     log_of):
     """What an alarm has asked for would come after the stack's timeout."""
@@ -240,7 +240,7 @@ def test_group_grows_though_engines_die_in_its_step(local, project, engines,
     assert ['ACTIVE'] * 2 == [project.servers()[id] for id in members]
 
 
-@tenant.without_senlin
+@tenant.needs_none
 def test_group_that_many_engines_scale_at_once(project, engines):
     """A server would drain twice, or a group fall below its minimum."""
     stack = project.create_silent(size=4, drain_timeout=240, min_size=1)

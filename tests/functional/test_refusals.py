@@ -140,7 +140,7 @@ def test_server_with_a_hook_that_is_none(project, nothing_new):
     assert '"nonsense"; give the hook by get_resource' in reason
 
 
-@tenant.without_senlin
+@tenant.needs_none
 def test_cluster_without_senlin(project, nothing_new):
     """A cluster that is none would look guarded."""
     reason = refusal(project, template(
