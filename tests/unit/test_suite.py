@@ -2,6 +2,7 @@
 
 """The suite runner fails on what was not tested, and tells of the rest."""
 
+import ast
 import os
 import pathlib
 import subprocess
@@ -142,6 +143,31 @@ def test_stages_follow_each_other_and_lanes_do_not(tmp_path, monkeypatch):
     assert {'a': 0, 'b': 0, 'c': 0, 'd': 3} == {
         ended.suite.name: ended.status for ended in done}
     assert ['c', 'd'] == [ended.suite.name for ended in done[2:]]
+
+
+def reasons():
+    """Return {reason: path} of all skips that the tests are written with."""
+    found = {}
+    for path in sorted(suite_results.TESTS.rglob('*.py')):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and ast.unparse(node.func).endswith(
+                    ('.skip', '.skipif', '.skipIf', '.skipUnless',
+                     '.skipTest')):
+                said = [argument for argument in (
+                    *node.args, *(word.value for word in node.keywords))
+                    if isinstance(argument, ast.Constant)
+                    and isinstance(argument.value, str)]
+                found.update({text.value: path for text in said})
+    return found
+
+
+def test_every_skip_is_listed():
+    """The whole suite would run for an hour before it says so."""
+    listed = [entry.reason for entry in suite_results.skips()]
+
+    assert reasons()
+    assert [] == [(reason, path.name) for reason, path in reasons().items()
+                  if not reason.startswith(tuple(listed))]
 
 
 def test_every_promise_has_its_tests():
