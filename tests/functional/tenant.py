@@ -167,7 +167,7 @@ class Tenant:
             stack.start_delete()
         # All at once: a hook may be in another stack than its cluster.
         wait_for('the deletion of the stacks', lambda: all([
-            stack.is_cleared() for stack in self._stacks]))
+            stack.is_cleared() for stack in self._stacks]), 2 * PATIENCE)
 
     # Servers and their guests
 
@@ -302,13 +302,13 @@ class Stack:
         """What Heat says about the stack's status."""
         return self._show().stack_status_reason
 
-    def wait(self, status):
+    def wait(self, status, patience=PATIENCE):
         def reached():
             stack = self._show()
             assert 'FAILED' not in stack.stack_status or (
                 stack.stack_status == status), stack.stack_status_reason
             return stack.stack_status == status
-        wait_for('%s of %s' % (status, self.id), reached)
+        wait_for('%s of %s' % (status, self.id), reached, patience)
 
     def end(self, action):
         """Wait for the end of an action; return its (status, reason).
