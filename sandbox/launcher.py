@@ -34,6 +34,8 @@ _LINES = 40
 
 # The tests run that many clouds at once, see tox.ini.
 _WORKERS = 3
+# Both lines at once, see tools/suite.py.
+_SUITE_WORKERS = 5
 
 
 class Verb(collections.namedtuple(
@@ -50,7 +52,7 @@ VERBS = collections.OrderedDict((
     ('demo', Verb('demo', 1, {}, 'see a server drain; "--help" has more')),
     ('test', Verb('py3,core', _WORKERS, packages.QUICK,
                   'the quick tests; options go to pytest')),
-    ('suite', Verb(None, _WORKERS, packages.ALL, 'all tests')),
+    ('suite', Verb('suite', _SUITE_WORKERS, packages.ALL, 'all tests')),
     ('sandbox', Verb('sandbox', 1, {},
                      'the local cloud: up, down, status, logs, env')),
     ('tox', Verb(None, 0, {}, 'anything else that "run tox list" shows')),

@@ -92,7 +92,7 @@ def test_nothing_is_asked_that_the_command_does_not_need(arguments):
 
 
 @pytest.mark.parametrize(('arguments', 'count'), [
-    (['demo', '--keep'], 1), (['test'], 3), (['suite'], 3),
+    (['demo', '--keep'], 1), (['test'], 3), (['suite'], 5),
     (['sandbox', 'up', '--heat-engines', '3'], 1),
     (['tox', '-e', 'functional-2024.1'], 3), (['tox', '-e=pep8,demo'], 1),
     (['tox', 'run', '--env', 'bench'], 1),
@@ -119,7 +119,7 @@ def test_old_line_is_known_by_its_commands(
     (['demo', '--without-hook', 'a b'],
      ['run', '-e', 'demo', '--', '--without-hook', 'a b']),
     (['test', '-k', 'x'], ['run', '-e', 'py3,core', '--', '-k', 'x']),
-    (['suite'], ['run']),
+    (['suite'], ['run', '-e', 'suite']),
     # What a shell evaluates is the answer, and nothing of tox.
     (['sandbox', 'env'], ['-qq', 'run', '-e', 'sandbox', '--', 'env']),
     (['tox', '-e', 'pep8', '--', 'x'], ['-e', 'pep8', '--', 'x']),
