@@ -48,8 +48,11 @@ class Bad(typing.NamedTuple):
     @property
     def id(self):
         """Short, and the same in both runs."""
-        values = ','.join('%s=%.20s' % (name, ascii(value).strip("'"))
-                          for name, value in self.parameters.items())
+        values = ','.join(
+            '%s=%.20s' % (name, ascii(value).strip("'"))
+            # Two long ones may begin alike.
+            + ('(%d)' % len(str(value)) if len(str(value)) > 20 else '')
+            for name, value in self.parameters.items())
         return '%s:%s' % (self.template.stem, values)
 
 

@@ -35,10 +35,10 @@ def test_hook_outlives_outages(project, service_type, engine_log):
         with front.outage():
             stack.update(drain_timeout=50, wait=False)
         stack.wait('UPDATE_COMPLETE')
-        assert 50 == stack.agent_config()['timeout']
-        assert [50] * tenant.WITH_SENLIN == [
-            policy.spec['properties']['hooks']['timeout']
-            for policy in project.policies(name)]
+        if tenant.WITH_SENLIN:
+            # Elsewhere the timeout is read at each drain.
+            assert [50] == [policy.spec['properties']['hooks']['timeout']
+                            for policy in project.policies(name)]
 
         with front.outage():
             stack.start_delete()
