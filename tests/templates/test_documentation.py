@@ -23,7 +23,9 @@ from tools import catalogue
 from tools import draw_templates
 from tools import generated
 from tools import layout
+from tools import render_promises
 from tools import shelf
+from tools import suite_results
 
 SVG = '{http://www.w3.org/2000/svg}'
 PAGES = sorted({*base.REPO.glob('*.rst'), *base.REPO.glob('*/README.rst'),
@@ -249,19 +251,9 @@ def test_environment_is_for_tenants(path):
 
 def test_every_statement_about_security_has_its_test():
     """A promise that nobody checks any more would go on being made."""
-    text = (base.REPO / 'tests/README.rst').read_text()
-    section = re.search(r'\nSecurity\n-+\n(.*?)\n[^\n]+\n---', text, re.S)[1]
-    missing = []
-    source = ''
-    for word, colon in re.findall(r'  ``(\S+)``(:?)', section):
-        if colon:
-            folder, _slash, name = word.rpartition('/')
-            path = '%s/%s.py' % (folder, name) if folder else (
-                'functional/test_%s.py' % name)
-            source = (base.REPO / 'tests' / path).read_text()
-        elif not re.search(r'def test_%s' % re.escape(word.rstrip('.')),
-                           source):
-            missing.append(word)
+    promises = [promise for promise in suite_results.promises()
+                if promise.section == 'Security']
 
-    assert source
-    assert [] == missing
+    assert promises
+    assert all(render_promises.lines_of(test) for promise in promises
+               for test in promise.tests)
