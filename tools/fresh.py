@@ -2,9 +2,9 @@
 
 """The README's two commands, in Debian roots that have nothing of ours.
 
-As root, with debootstrap and git: ``tox -e fresh -- --suite trixie``. A root
-is made once and kept; each run takes a copy of it, clones what is committed
-here into the copy as an ordinary user, and types there what the README says.
+As root, with git: ``tox -e fresh -- --suite trixie``. A root is made once and
+kept; each run takes a copy of it, clones what is committed here into the copy
+as an ordinary user, and types there what the README says.
 """
 
 import argparse
@@ -18,10 +18,11 @@ import sys
 import tempfile
 import time
 
+from sandbox import packages
+
 REPO = pathlib.Path(__file__).resolve().parents[1]
 
 SUITES = ('bookworm', 'trixie', 'testing')
-_MIRROR = 'http://deb.debian.org/debian'
 # What the README asks for; certificates are for whoever clones by https.
 _INCLUDE = 'git,python3,python3-venv,ca-certificates'
 
@@ -153,8 +154,10 @@ def made(roots, suite):
         new = roots / (suite + '.new')
         shutil.rmtree(new, ignore_errors=True)
         roots.mkdir(parents=True, exist_ok=True)
+        if not shutil.which('debootstrap'):
+            packages.install(['debootstrap'])
         _call('debootstrap', '--variant=minbase', '--include=' + _INCLUDE,
-              suite, new, _MIRROR)
+              suite, new)
         new.rename(root)
     return root
 
@@ -221,7 +224,7 @@ def main(argv=None):
             for result in _try(args, suite, [
                     lines[verb] for verb in args.command or lines]):
                 table.append((suite, *result))
-    except Failed as error:
+    except (Failed, packages.Failed) as error:
         print('fresh: %s' % error, file=sys.stderr)
         return 2
     except KeyboardInterrupt:
