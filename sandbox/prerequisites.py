@@ -281,7 +281,7 @@ def check_libc(libc):
                     'as in Alpine, will not do.')]
 
 
-def _libc():
+def _libc_version():
     try:
         return os.confstr('CS_GNU_LIBC_VERSION')
     except (OSError, ValueError):
@@ -316,10 +316,17 @@ def try_namespaces(privileged):
 
     :param privileged: whether it is started by root, with root's rights.
     """
+    # PostgreSQL is another user than root, in a user namespace.
+    return (privileged and _errno_of(_unshare, _CLONE_NEWNS | _CLONE_NEWUSER)
+            or _errno_of(_enter_namespaces, privileged))
+
+
+def _errno_of(function, argument):
+    """Return the errno that a function returns or raises in a child."""
     child = os.fork()
     if not child:
         try:
-            os._exit(_enter_namespaces(privileged))
+            os._exit(function(argument))
         except OSError as error:
             os._exit(error.errno)
         finally:
@@ -327,23 +334,34 @@ def try_namespaces(privileged):
     return os.WEXITSTATUS(os.waitpid(child, 0)[1])
 
 
+def _libc():
+    return ctypes.CDLL(None, use_errno=True)
+
+
+def _unshare(flags):
+    return ctypes.get_errno() if _libc().unshare(flags) else 0
+
+
 def _enter_namespaces(privileged):
     """Do what bubblewrap does; AppArmor fails the second or third step."""
-    libc = ctypes.CDLL(None, use_errno=True)
     user = os.getuid()
-    if libc.unshare(_CLONE_NEWNS | _CLONE_NEWPID
-                    | (0 if privileged else _CLONE_NEWUSER)):
-        return ctypes.get_errno()
+    failure = _unshare(_CLONE_NEWNS | _CLONE_NEWPID
+                       | (0 if privileged else _CLONE_NEWUSER))
+    if failure:
+        return failure
     if not privileged:
         with open('/proc/self/uid_map', 'w') as stream:
             stream.write('0 %d 1' % user)
     # The first process of the new PID namespace, which /proc then shows.
-    child = os.fork()
-    if not child:
-        failed = (libc.mount(b'none', b'/', None, _MS_PRIVATE_REC, None)
-                  or libc.mount(b'proc', b'/proc', b'proc', 0, None))
-        os._exit(ctypes.get_errno() if failed else 0)
-    return os.WEXITSTATUS(os.waitpid(child, 0)[1])
+    return _errno_of(_mount, (
+        (b'none', b'/', None, _MS_PRIVATE_REC, None),
+        (b'proc', b'/proc', b'proc', 0, None)))
+
+
+def _mount(mounts):
+    libc = _libc()
+    failed = any(libc.mount(*mount) for mount in mounts)
+    return ctypes.get_errno() if failed else 0
 
 
 def sysctls():
@@ -418,12 +436,17 @@ def check_folder(clone, problem, noexec, free_mib, needed_mib):
     return missing
 
 
-def _write_problem(folder):
-    try:
-        with tempfile.TemporaryFile(dir=folder):
-            return ''
-    except OSError as error:
-        return os.strerror(error.errno)
+def _write_problem(clone):
+    """Return why nothing can be written, as after a first run by root."""
+    for name in ('', '.tox', 'build'):
+        folder = os.path.join(clone, name)
+        try:
+            if os.path.isdir(folder):
+                with tempfile.TemporaryFile(dir=folder):
+                    pass
+        except OSError as error:
+            return (name and name + ': ') + os.strerror(error.errno)
+    return ''
 
 
 # Addresses
@@ -453,14 +476,15 @@ def nth_network(network, number):
     return '%s.%d.%s' % (first, int(second) + number, third)
 
 
-def clouds(clone, count, environ):
+def clouds(clone, count, environ, name='sandbox'):
     """Return the local clouds that a command starts, as tests number them.
 
     :param environ: with the variables that ``check_variables`` accepts.
+    :param name: of the folder below "build", unless a variable says another.
     """
     network = environ.get('SANDBOX_NETWORK') or NETWORK
     state = os.path.realpath(os.path.join(
-        clone, environ.get('SANDBOX_STATE_DIR') or 'build/sandbox'))
+        clone, environ.get('SANDBOX_STATE_DIR') or 'build/' + name))
     ports = dict(all_ports.ALWAYS)
     if shutil.which('prometheus'):
         # Its package starts a daemon, which takes the port on all addresses.
@@ -473,21 +497,18 @@ def clouds(clone, count, environ):
 def check_ports(wanted, find_free=None):
     """Return the ports that a process of somebody else listens on.
 
-    :param find_free: given the number of networks, returns the first of as
-        many in which no port is taken.
+    :param find_free: given the clouds, returns the first of as many networks
+        in which none of their ports is taken, None if there are none.
     """
-    find_free = find_free or _free_network
-    missing = []
-    for cloud in wanted:
-        for owner, taken in sorted(_taken(cloud).items()):
-            missing.append(Missing(
-                'Port %s of %s, for %s, is taken by %s.' % (
-                    ', '.join(str(port) for _name, port in taken),
-                    cloud.address, ', '.join(name for name, _port in taken),
-                    owner.what),
-                '%s Or use other addresses: export SANDBOX_NETWORK=%s' % (
-                    owner.stop, find_free(len(wanted)))))
-    return missing
+    taken = [(cloud, owner, names) for cloud in wanted
+             for owner, names in sorted(_taken(cloud).items())]
+    free = (find_free or _free_network)(wanted) if taken else None
+    otherwise = (' Or use other addresses: export SANDBOX_NETWORK=%s' % free
+                 if free else '')
+    return [Missing('Port %s of %s, for %s, is taken by %s.' % (
+        ', '.join(str(port) for _name, port in names), cloud.address,
+        ', '.join(name for name, _port in names), owner.what),
+        owner.stop + otherwise) for cloud, owner, names in taken]
 
 
 Owner = collections.namedtuple('Owner', 'what stop')
@@ -525,14 +546,18 @@ def _is_taken(address, port):
     return False
 
 
-def _free_network(count):
-    for second in range(80, 250 - count):
+def _free_network(wanted):
+    """Return a network to use instead of those of clouds, or None.
+
+    A daemon of the distribution has its port on the addresses of all.
+    """
+    for second in range(80, 250 - len(wanted)):
         network = '127.%d.0' % second
         if not any(_is_taken(nth_network(network, number) + '.1', port)
-                   for number in range(count)
-                   for port in all_ports.ALWAYS.values()):
+                   for number, cloud in enumerate(wanted)
+                   for port in cloud.ports.values()):
             return network
-    return '127.250.0'
+    return None
 
 
 def _listener(address, port):
@@ -581,7 +606,7 @@ def of_installation(clone, installed, count=0):
     status = os.statvfs(clone)
     return (check_path(clone)
             + check_architecture(platform.machine())
-            + check_libc(_libc())
+            + check_libc(_libc_version())
             + check_folder(clone, _write_problem(clone),
                            bool(status.f_flag & os.ST_NOEXEC),
                            status.f_bavail * status.f_frsize >> 20,

@@ -196,6 +196,20 @@ def test_namespaces_are_tried_and_not_guessed():
         'echo 0 > /proc/sys/user/max_user_namespaces; ')
 
 
+def test_root_needs_user_namespaces_for_its_database():
+    """PostgreSQL would not start, with the reason in its log."""
+    code = ('from sandbox import prerequisites as p;'
+            'print(p.try_namespaces(True))')
+
+    done = subprocess.run(
+        ['unshare', '--user', '--map-root-user', 'sh', '-ec',
+         'echo 0 > /proc/sys/user/max_user_namespaces; exec "$0" -c "$1"',
+         sys.executable, code], cwd=cloud.REPO, capture_output=True,
+        text=True, check=True)
+
+    assert errno.ENOSPC == int(done.stdout)
+
+
 def test_memory_is_counted_by_clouds():
     """Three clouds on a small machine would be killed one by one."""
     assert [] == prerequisites.check_memory(1700, 1)
@@ -216,6 +230,15 @@ def test_folder_that_cannot_be_used_is_told(facts, said):
 
     assert said in problem.what
     assert [] == prerequisites.check_folder('/c', '', False, 50, 50)
+
+
+def test_folder_of_root_in_the_clone_is_told(tmp_path):
+    """A first run by root would leave a traceback to each later one."""
+    assert '' == prerequisites._write_problem(str(tmp_path))
+
+    # Nobody, not even root, can make a file there.
+    (tmp_path / '.tox').symlink_to('/proc')
+    assert prerequisites._write_problem(str(tmp_path)).startswith('.tox: ')
 
 
 @pytest.mark.parametrize(('name', 'value'), [
@@ -277,6 +300,17 @@ def test_taken_port_is_told_with_its_process_and_free_addresses():
     assert [] == prerequisites.check_variables({'SANDBOX_NETWORK': network})
 
 
+def test_no_addresses_are_offered_where_a_listener_has_all_of_them():
+    """Debian's Prometheus has; the user would move from one to the next."""
+    with socket.socket() as stranger:
+        stranger.bind(('0.0.0.0', 0))
+        stranger.listen()
+        [problem] = prerequisites.check_ports([
+            local_cloud('127.77.0', stranger.getsockname()[1])])
+
+    assert 'Stop it.' == problem.fix
+
+
 def test_ports_of_a_second_clone_are_told_with_its_command(tmp_path):
     """Both would be called "the local cloud", and neither found."""
     mine = local_cloud('127.77.0', None, str(tmp_path / 'mine'))
@@ -290,7 +324,7 @@ def test_ports_of_a_second_clone_are_told_with_its_command(tmp_path):
             env={prerequisites.MARK: '/other clone/build/sandbox',
                  'PYTHONPATH': '/other clone:/x'}) as listener:
         listener.stdout.readline()
-        [problem] = prerequisites.check_ports([mine], lambda count: '127.9.0')
+        [problem] = prerequisites.check_ports([mine], lambda _: '127.9.0')
         theirs = mine._replace(state='/other clone/build/sandbox')
 
         # From its own folder it is no obstacle.
