@@ -57,18 +57,20 @@ def _parser():
 def _up(local, _args):
     local.up()
     print('The local cloud is up. Its command line, in any terminal:\n\n'
-          '  eval "$(%s sandbox%s env)"\n'
+          '  eval "$(%s)"\n'
           '  openstack --os-cloud sandbox stack list\n'
-          % (shlex.quote(str(cloud.REPO / 'run')), _options(local)))
+          % ' '.join(map(shlex.quote, _env_command(local))))
 
 
-def _options(local):
-    """Return the options by which ``run sandbox`` finds this cloud."""
-    line = '' if releases.current() == releases.DEFAULT else (
-        ' --release ' + releases.current())
-    if local.cloud.state == cloud.DEFAULT_STATE:
-        return line
-    return '%s --state-dir %s' % (line, shlex.quote(str(local.cloud.state)))
+def _env_command(local):
+    """Return the words by which ``env`` of this cloud is called."""
+    line = releases.current()
+    # "run sandbox" would install the default line first.
+    verb = ['sandbox'] if line == releases.DEFAULT else [
+        'tox', '-qq', 'run', '-e', releases.named('sandbox', line), '--']
+    state = [] if local.cloud.state == cloud.DEFAULT_STATE else [
+        '--state-dir', str(local.cloud.state)]
+    return [str(cloud.REPO / 'run'), *verb, *state, 'env']
 
 
 def _down(local, args):
