@@ -49,7 +49,7 @@ class Service(base.Service):
         if program() is None:
             raise cloud.SandboxError(
                 'RabbitMQ is not installed, which %d engines of Heat talk '
-                'over: "apt-get install rabbitmq-server" installs it, and '
+                'over: "sudo ./run packages" installs it on Debian, and '
                 '"up --heat-engines 0" does without.'
                 % self.cloud.heat_engines)
 

@@ -25,6 +25,7 @@ from sandbox.guests import init
 from sandbox import lifecycle
 from sandbox import prerequisites
 from sandbox import processes
+from sandbox import releases
 from sandbox import services
 from sandbox.services import aodh
 from sandbox.services import rabbitmq
@@ -262,7 +263,8 @@ def test_engines_without_rabbitmq_are_refused(local, monkeypatch):
     with pytest.raises(cloud.SandboxError) as refusal:
         lifecycle.LocalCloud(cloud.Cloud(local.state, heat_engines=3)).up()
 
-    assert 'apt-get install rabbitmq-server' in str(refusal.value)
+    # apt-get would start a daemon, which has the port on all addresses.
+    assert '"sudo ./run packages" installs it' in str(refusal.value)
 
 
 def test_another_heat_than_the_running_one_is_refused(local, monkeypatch):
@@ -347,8 +349,21 @@ def test_start_ends_with_a_command_for_a_shell(tmp_path, capsys, monkeypatch):
     [words] = re.findall(r'eval "\$\((.*)\)"', capsys.readouterr().out)
 
     words = shlex.split(words)
-    assert [str(tmp_path / 'a clone/run'), 'sandbox'] == words[:2]
+    assert str(tmp_path / 'a clone/run') == words[0]
     assert ['--state-dir', str(tmp_path / 'a state'), 'env'] == words[-3:]
+
+
+@pytest.mark.parametrize(('line', 'words'), [
+    (releases.DEFAULT, ['sandbox']),
+    ('2024.1', ['tox', '-qq', 'run', '-e', 'sandbox-2024.1', '--'])])
+def test_start_ends_with_a_command_for_its_line(local, monkeypatch, line,
+                                                words):
+    """The command would install another OpenStack before it answers."""
+    monkeypatch.setattr(releases, 'current', lambda: line)
+    monkeypatch.setattr(cloud, 'DEFAULT_STATE', local.state)
+
+    assert [str(cloud.REPO / 'run'), *words, 'env'] == (
+        command_line._env_command(lifecycle.LocalCloud(local)))
 
 
 def test_folder_that_cannot_be_made_is_refused(tmp_path, capsys):
