@@ -4,9 +4,9 @@
 
 import os
 
+from sandbox import launcher
+from sandbox import prerequisites
 from sandbox import releases
-
-_DEFAULT_NETWORK = '127.77.0'
 
 # The first cloud is made, and the others are copied from it.
 os.environ.setdefault('SANDBOX_SNAPSHOT_DIR', 'build/' + releases.named(
@@ -20,13 +20,10 @@ def _separate_worker(number):
     process, uses the cloud that the environment names, which is the one that
     people use; the next workers take the networks after it.
     """
-    network = os.environ.get('SANDBOX_NETWORK') or _DEFAULT_NETWORK
-    first, second, third = network.split('.')
-    os.environ['SANDBOX_NETWORK'] = '%s.%d.%s' % (
-        first, int(second) + number, third)
-    state = os.environ.get('SANDBOX_STATE_DIR') or 'build/' + releases.named(
-        'sandbox', releases.current())
-    os.environ['SANDBOX_STATE_DIR'] = '%s-%d' % (state, number)
+    own = prerequisites.clouds(
+        launcher.CLONE, number + 1, os.environ,
+        releases.named('sandbox', releases.current()))[number]
+    os.environ.update(SANDBOX_NETWORK=own.network, SANDBOX_STATE_DIR=own.state)
 
 
 _WORKER = int(os.environ.get('PYTEST_XDIST_WORKER', 'gw0')[2:])

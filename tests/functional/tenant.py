@@ -34,7 +34,7 @@ DEMO = cloud.REPO / 'environments' / 'demo.yaml'
 WITHOUT_HOOK = cloud.REPO / 'environments' / 'without-hook.yaml'
 
 # The lines that a test runs on: both, but for what one of these says. Each
-# reason is on the list of tests/skips.yaml.
+# reason is on the list of tests/skips.toml.
 WITH_SENLIN = releases.is_installed('senlin')
 needs_senlin = pytest.mark.skipif(
     not WITH_SENLIN, reason='about Senlin, which this release line is without')
