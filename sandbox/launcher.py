@@ -32,31 +32,24 @@ _TICK = 1
 # Of a command that failed; pip says before it what it downloads.
 _LINES = 40
 
-# The tests run that many clouds at once, see tox.ini.
-_WORKERS = 3
-# Both lines at once, see tools/suite.py.
-_SUITE_WORKERS = 5
 
-
-class Verb(collections.namedtuple(
-        'Verb', 'environments clouds programs about')):
+class Verb(collections.namedtuple('Verb', 'environments programs about')):
     """A command.
 
     :param environments: of tox, None for those that it takes by itself.
-    :param clouds: number of local clouds that it starts.
     :param programs: of distributions, without which tests are left out.
     """
 
 
 VERBS = collections.OrderedDict((
-    ('demo', Verb('demo', 1, {}, 'see a server drain; "--help" has more')),
-    ('test', Verb('py3,core', _WORKERS, packages.QUICK,
+    ('demo', Verb('demo', {}, 'see a server drain; "--help" has more')),
+    ('test', Verb('py3,core', packages.QUICK,
                   'the quick tests; options go to pytest')),
-    ('suite', Verb('suite', _SUITE_WORKERS, packages.ALL, 'all tests')),
-    ('sandbox', Verb('sandbox', 1, {},
+    ('suite', Verb('suite', packages.ALL, 'all tests')),
+    ('sandbox', Verb('sandbox', {},
                      'the local cloud: up, down, status, logs, env')),
-    ('tox', Verb(None, 0, {}, 'anything else that "run tox list" shows')),
-    ('packages', Verb(None, 0, packages.ALL,
+    ('tox', Verb(None, {}, 'anything else that "run tox list" shows')),
+    ('packages', Verb(None, packages.ALL,
                       'install what only Debian packages have, as root')),
 ))
 
@@ -64,7 +57,7 @@ _USAGE = """usage: run VERB [ARGUMENT ...]
 
 %s
 "./run demo" is the first thing to try. Nothing is installed outside the
-clone but by "test" and "suite" as root, and by "packages".
+clone but by "packages", and by "test" and "suite" as root or with CI=true.
 """
 
 
@@ -75,19 +68,60 @@ def usage():
 
 # Which clouds, which environments
 
-# Environments of tox that start one; a line may follow, as in "demo-2024.1".
-_WITH_CLOUD = {'demo': 1, 'sandbox': 1, 'bench': 1, 'faults': 1,
-               'functional': _WORKERS, 'core': _WORKERS}
+# Environments of tox that start some, and how many; a line may follow, as in
+# "demo-2024.1".
+_WITH_CLOUDS = {'demo': 1, 'sandbox': 1, 'bench': 1, 'faults': 1,
+                'functional': 3, 'core': 3}
+
+# {line: (network of its first cloud, number of clouds)} of the tests that
+# "suite" runs at once, on the processes of tools/suite.py. A cloud keeps about
+# half a core busy, and 2024.1 has half as many tests again, for Senlin. The
+# clouds that people use are on networks below.
+SUITE = {'2026.2': ('127.101.0', 2), '2024.1': ('127.111.0', 3)}
+OLD_LINE = '2024.1'
+
+# Options that name another cloud, which checks the same as it starts.
+_OF_ANOTHER = ('--release', '--state-dir')
 
 
-def count_clouds(name, arguments):
-    """Return how many local clouds a command starts."""
-    if name == 'sandbox':
-        return 1 if 'up' in arguments else 0
-    if name != 'tox':
-        return 0 if {'-h', '--help'} & set(arguments) else VERBS[name].clouds
-    return max([_WITH_CLOUD.get(environment.split('-')[0], 0)
-                for environment in _named(arguments)] or [0])
+def clouds(name, arguments, environ):
+    """Return the local clouds that a command starts.
+
+    :param environ: with the variables that ``check_variables`` accepts.
+    """
+    environments = _environments(name, arguments)
+    if ({'-h', '--help'} & set(arguments) or environ.get('SANDBOX_RELEASE')
+            or any(word.startswith(_OF_ANOTHER) for word in arguments)):
+        return []
+    if 'suite' in environments:
+        return suite_clouds()
+    if 'up' not in arguments:
+        environments = [environment for environment in environments
+                        if not environment.startswith('sandbox')]
+    count, environment = max(
+        ((_WITH_CLOUDS.get(environment.split('-')[0], 0), environment)
+         for environment in environments), default=(0, ''))
+    line = environment.partition('-')[2]
+    return prerequisites.clouds(CLONE, count, environ,
+                                'sandbox-' + line if line else 'sandbox')
+
+
+def suite_clouds():
+    """Return the local clouds of all tests, of the lines that can be here."""
+    found = []
+    for line, (network, count) in SUITE.items():
+        if line != OLD_LINE or shutil.which('python3.11'):
+            found += prerequisites.clouds(
+                CLONE, count, {'SANDBOX_NETWORK': network},
+                'functional-' + line)
+    return found
+
+
+def _environments(name, arguments):
+    """Return the environments of tox that a command runs in."""
+    if name == 'tox':
+        return _named(arguments)
+    return VERBS[name].environments.split(',')
 
 
 def _named(arguments):
@@ -105,9 +139,10 @@ def _named(arguments):
 
 def installs_old_line(name, arguments):
     """Return True if a command installs OpenStack 2024.1."""
-    wanted = name == 'suite' or any(
-        environment.endswith('-2024.1') for environment in _named(arguments))
-    return wanted and not _is_installed('cloud-2024.1')
+    wanted = any(
+        environment == 'suite' or environment.endswith('-' + OLD_LINE)
+        for environment in _environments(name, arguments))
+    return wanted and not _is_installed('cloud-' + OLD_LINE)
 
 
 def tox_arguments(name, arguments):
@@ -123,6 +158,9 @@ def tox_arguments(name, arguments):
 
 # A Python and tox
 
+_RECORD = 'made-for.json'
+
+
 def _bootstrap():
     return os.path.join(CLONE, '.tox', 'bootstrap')
 
@@ -135,9 +173,8 @@ def bootstrap_python():
     """Return the Python that has tox, None if there is none that works."""
     python = os.path.join(_bootstrap(), 'bin', 'python')
     try:
-        with open(os.path.join(_bootstrap(), 'made-for.json')) as stream:
-            if json.load(stream) != _made_for():
-                return None
+        if _read_json(_bootstrap(), _RECORD) != _made_for():
+            return None
         # The one that it was made with may have gone, or be another by now.
         subprocess.run(
             [python, '-I', '-c', 'import importlib.util as util, sys;'
@@ -148,33 +185,54 @@ def bootstrap_python():
     return python
 
 
-def make_bootstrap(python):
+def make_bootstrap(python, lock=None):
     """Make the virtual environment of tox, complete or not at all.
 
     :param python: path of the Python to make it with.
+    :param lock: see ``_watched``.
     :returns: path of its own Python.
     """
     new = _bootstrap() + '.new'
-    for folder in (new, _bootstrap()):
+    for folder in [new, _bootstrap()] + _made_elsewhere():
         shutil.rmtree(folder, ignore_errors=True)
     _watched('Installing tox', [
         [python, '-I', '-m', 'venv', new],
         [os.path.join(new, 'bin', 'python'), '-I', '-m', 'pip', 'install',
-         '--quiet', '--disable-pip-version-check', '--no-input', TOX]])
-    with open(os.path.join(new, 'made-for.json'), 'w') as stream:
+         '--quiet', '--disable-pip-version-check', '--no-input', TOX]], lock)
+    with open(os.path.join(new, _RECORD), 'w') as stream:
         json.dump(_made_for(), stream)
     # Its scripts name the old folder; "python -m tox" does not need them.
     os.rename(new, _bootstrap())
     return bootstrap_python()
 
 
+def _made_elsewhere():
+    """Return the environments of a clone that was moved or copied here.
+
+    Their scripts begin with the whole path of their Python.
+    """
+    try:
+        if _read_json(_bootstrap(), _RECORD)['folder'] == _bootstrap():
+            return []
+    except (OSError, ValueError):
+        return []
+    with os.scandir(os.path.join(CLONE, '.tox')) as entries:
+        return [entry.path for entry in entries if entry.is_dir()]
+
+
+def _read_json(*parts):
+    with open(os.path.join(*parts)) as stream:
+        return json.load(stream)
+
+
 class Failed(Exception):
     """A step failed; the text says which, and what it said."""
 
 
-def _watched(what, commands):
+def _watched(what, commands, lock=None):
     """Run commands without their output, with seconds on a terminal.
 
+    :param lock: of ``_alone``, which a command holds though we are killed.
     :raises Failed: with the end of the output of the one that fails.
     """
     print('%s ...' % what, file=sys.stderr)
@@ -186,7 +244,8 @@ def _watched(what, commands):
         for command in commands:
             done = subprocess.run(command, cwd=CLONE, stdout=subprocess.PIPE,
                                   stderr=subprocess.STDOUT,
-                                  universal_newlines=True)
+                                  universal_newlines=True,
+                                  pass_fds=[lock] if lock else [])
             if done.returncode:
                 raise Failed('%s failed:\n%s' % (what, '\n'.join(
                     done.stdout.strip().splitlines()[-_LINES:])))
@@ -206,16 +265,32 @@ def _tick(what, over):
 
 @contextlib.contextmanager
 def _alone():
-    """Let two commands of one clone install one after the other."""
+    """Let two commands of one clone install one after the other.
+
+    Yields the descriptor of the lock.
+    """
     folder = os.path.join(CLONE, '.tox')
     os.makedirs(folder, exist_ok=True)
     with open(os.path.join(folder, 'run.lock'), 'w') as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print('Waiting for another command that installs into this '
+                  'clone ...', file=sys.stderr)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield lock.fileno()
 
 
 def _is_installed(name='cloud'):
-    return os.path.exists(os.path.join(CLONE, '.tox', name, 'bin', 'python'))
+    """Return True if all of an environment of tox is there."""
+    folder = os.path.join(CLONE, '.tox', name)
+    try:
+        # tox notes there what it has installed, at the end.
+        return (os.path.exists(os.path.join(folder, 'bin', 'python'))
+                and 'deps' in _read_json(folder, '.tox-info.json').get(
+                    'PythonRun', {}))
+    except (OSError, ValueError):
+        return False
 
 
 # The command
@@ -227,21 +302,21 @@ def find_missing(name, arguments, python, environ):
         None if that is there.
     """
     manager = prerequisites.this_package_manager()
-    count = count_clouds(name, arguments)
     missing = prerequisites.check_system(sys.platform)
     if missing:
         return missing
     if python:
         missing += prerequisites.check_python(python, manager)
-    missing += prerequisites.of_installation(CLONE, _is_installed(), count)
+    wrong = prerequisites.check_variables(environ)
+    wanted = clouds(name, arguments, {} if wrong else environ)
+    missing += prerequisites.of_installation(
+        CLONE, _is_installed(), len(wanted))
     if installs_old_line(name, arguments):
         missing += prerequisites.check_compiler(
             prerequisites.ask_compiler(), manager)
-    wrong = prerequisites.check_variables(environ)
-    if count:
+    if wanted:
         missing += prerequisites.check_length(CLONE) + wrong
-        missing += prerequisites.of_clouds(prerequisites.clouds(
-            CLONE, count, {} if wrong else environ))
+        missing += prerequisites.of_clouds(wanted)
     return missing
 
 
@@ -279,37 +354,69 @@ def _run(name, arguments):
         return _refuse('"%s" cannot start here yet:\n%s' % (
             name, prerequisites.report(missing)))
     if not python:
-        with _alone():
+        with _alone() as lock:
             # Another command may have been first.
-            python = bootstrap_python() or make_bootstrap(chosen.path)
-    absent = packages.missing(VERBS[name].programs)
-    if absent and (os.geteuid() == 0 or os.environ.get('CI')):
-        absent = _install(absent)
+            python = bootstrap_python() or make_bootstrap(chosen.path, lock)
+    absent = _add_missing(VERBS[name].programs)
     tox = [python, '-I', '-m', 'tox']
     if name != 'tox':
-        with _alone():
+        with _alone() as lock:
             if not _is_installed():
                 _watched('Installing OpenStack into .tox/cloud, which takes '
                          'some minutes',
-                         [tox + ['run', '--notest', '-e', 'demo']])
-    command = tox + tox_arguments(name, arguments)
+                         [tox + ['run', '--notest', '-e', 'demo']], lock)
     os.chdir(CLONE)
-    if not absent:
-        sys.stderr.flush()
-        os.execv(python, command)
-    status = _wait_for(command)
-    print(left_out(absent))
+    status = _wait_for(tox + tox_arguments(name, arguments))
+    if absent:
+        print(left_out(absent))
     return status
 
 
 def _wait_for(command):
-    """Run a command to its end; whoever interrupts us interrupts it."""
+    """Run tox to its end; whoever interrupts us interrupts it."""
+    sys.stderr.flush()
     with subprocess.Popen(command) as child:
-        # A terminal tells both; tox has to end its tests first.
+        # A terminal tells all of them; tox has to end its command first.
         signal.signal(signal.SIGINT, lambda number, frame: None)
         signal.signal(signal.SIGTERM,
-                      lambda number, frame: child.send_signal(number))
-        return child.wait()
+                      lambda number, frame: _interrupt(child.pid))
+        status = child.wait()
+    # As shells have it: 128 and the signal.
+    return status if status >= 0 else 128 - status
+
+
+def _interrupt(pid):
+    """Interrupt tox and what it runs, as a terminal would.
+
+    By SIGTERM tox ends at once, and what it runs goes on without it.
+    """
+    for process in [pid] + _children(pid):
+        with contextlib.suppress(OSError):
+            os.kill(process, signal.SIGINT)
+
+
+def _children(pid):
+    """Return the children of a process, which each have a thread of it."""
+    found = []
+    with contextlib.suppress(OSError):
+        for thread in os.listdir('/proc/%d/task' % pid):
+            with open('/proc/%d/task/%s/children' % (pid, thread)) as stream:
+                found += map(int, stream.read().split())
+    return found
+
+
+def _add_missing(programs):
+    """Install packages if that is ours to do; return those left out.
+
+    :param programs: as ``packages.ALL``.
+    """
+    absent = packages.missing(programs)
+    if absent and (os.geteuid() == 0 or os.environ.get('CI')):
+        with _alone():
+            # Another command may have been first.
+            absent = packages.missing(programs)
+            return _install(absent) if absent else []
+    return absent
 
 
 def _install(absent):
@@ -320,11 +427,9 @@ def _install(absent):
     print('Installing the packages %s ...' % ', '.join(absent),
           file=sys.stderr)
     try:
-        if os.geteuid() and subprocess.call(
-                ['sudo', sys.executable, os.path.join(CLONE, 'run'),
-                 'packages']):
-            raise packages.Failed('"sudo run packages" failed.')
-        if not os.geteuid():
+        if os.geteuid():
+            _install_by_sudo()
+        else:
             packages.install(absent)
     except packages.Failed as error:
         if os.environ.get('CI'):
@@ -332,6 +437,15 @@ def _install(absent):
         print('run: %s' % error, file=sys.stderr)
         return absent
     return []
+
+
+def _install_by_sudo():
+    try:
+        # In CI nobody could type a password.
+        subprocess.run(['sudo', '-n', sys.executable,
+                        os.path.join(CLONE, 'run'), 'packages'], check=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise packages.Failed('"sudo run packages" failed: %s' % error)
 
 
 def _add_packages():

@@ -9,7 +9,9 @@ library only, in the syntax of Python 3.6, for ``run``.
 
 import contextlib
 import os
+import shlex
 import shutil
+import signal
 import subprocess
 import sys
 
@@ -17,7 +19,8 @@ from sandbox import prerequisites
 
 # {program: Debian package}. RabbitMQ's command on the path gives itself to
 # another user, so the program is another.
-QUICK = {'nginx': 'nginx', 'haproxy': 'haproxy', 'prometheus': 'prometheus'}
+QUICK = {'nginx': 'nginx', 'haproxy': 'haproxy', 'prometheus': 'prometheus',
+         'systemd-analyze': 'systemd'}
 ALL = dict(QUICK, **{
     '/usr/lib/rabbitmq/bin/rabbitmq-server': 'rabbitmq-server'})
 
@@ -46,19 +49,22 @@ def missing(programs):
 def no_daemons(policy=_POLICY):
     """Keep installations from starting a daemon while the block runs.
 
-    A policy that is there already stays as it is, as in a container.
+    A policy that is there already stays as it is, as in a container. Ours
+    goes at SIGTERM as well; otherwise no daemon could be installed later.
     """
     try:
         fd = os.open(policy, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o755)
     except FileExistsError:
         yield
         return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         with open(fd, 'w') as stream:
             stream.write(_REFUSE)
         yield
     finally:
         os.unlink(policy)
+        signal.signal(signal.SIGTERM, before)
 
 
 def install(packages):
@@ -71,7 +77,7 @@ def install(packages):
                      '%s by other means, stopped.' % ', '.join(packages))
     if os.geteuid():
         raise Failed('Only root can install %s: type "sudo %s packages".' % (
-            ', '.join(packages), sys.argv[0]))
+            ', '.join(packages), shlex.quote(sys.argv[0])))
     environment = dict(os.environ, DEBIAN_FRONTEND='noninteractive')
     with no_daemons():
         for command in (['update'], ['install', '--yes',

@@ -14,6 +14,7 @@ import threading
 import time
 import typing
 
+from sandbox import launcher
 from sandbox import releases
 from tools import suite_results
 
@@ -26,14 +27,8 @@ OLD, NEW = releases.KNOWN[0], releases.KNOWN[-1]
 LINES = {'unit': (OLD, NEW), 'templates': (OLD, NEW), 'agent': (NEW,),
          'functional': (OLD, NEW)}
 
-# Second part of the network of the first cloud of a suite; each worker takes
-# one, and the clouds that people use are below.
-_NETWORKS = {('functional', NEW): 101, ('functional', OLD): 111,
-             ('engines', NEW): 121, ('engines', OLD): 122}
-
-# Clouds of each line. A worker keeps about half a core busy, and the old line
-# has half as many tests again, since Senlin is in it.
-_WORKERS = {NEW: '2', OLD: '3'}
+# Of the cloud with several engines; those of launcher.SUITE are below.
+_ENGINES_NETWORKS = {NEW: '127.121.0', OLD: '127.122.0'}
 
 _PROGRESS_SECONDS = 60
 
@@ -81,23 +76,25 @@ def _pytest(kind, line, *arguments, **environment):
                      **environment})
 
 
-def _on_clouds(kind, line, *arguments, **environment):
+def _on_clouds(kind, line, network, *arguments, **environment):
     return _pytest(
         kind, line, *arguments,
-        SANDBOX_NETWORK='127.%d.0' % _NETWORKS[kind, line],
+        SANDBOX_NETWORK=network,
         SANDBOX_STATE_DIR=str(REPO / 'build' / ('%s-%s' % (kind, line))),
         SANDBOX_SNAPSHOT_DIR=str(REPO / 'build' / ('snapshot-' + line)),
         **environment)
 
 
 def _functional(line):
-    return _on_clouds('functional', line, '-n', _WORKERS[line],
+    network, workers = launcher.SUITE[line]
+    return _on_clouds('functional', line, network, '-n', str(workers),
                       'tests/functional',
                       '--ignore=tests/functional/test_engines.py')
 
 
 def _engines(line):
-    return _on_clouds('engines', line, 'tests/functional/test_engines.py',
+    return _on_clouds('engines', line, _ENGINES_NETWORKS[line],
+                      'tests/functional/test_engines.py',
                       SANDBOX_HEAT_ENGINES='3')
 
 
@@ -257,9 +254,8 @@ def judge(done, in_ci, say):
          for folder, lines in LINES.items()}, listed, in_ci)
     missing = suite_results.missing_packages(results, listed)
     if missing:
-        say('\nLeft out: %d tests. "apt-get install --no-install-recommends '
-            '%s" adds them.' % (sum(missing.values()),
-                                ' '.join(sorted(missing))))
+        say('\nLeft out: %d tests, for want of %s. "sudo ./run packages" adds '
+            'them.' % (sum(missing.values()), ', '.join(sorted(missing))))
     if wrong:
         say('\n' + '\n'.join(wrong))
     return int(bool(wrong))

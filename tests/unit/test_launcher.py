@@ -4,6 +4,7 @@
 
 import configparser
 import contextlib
+import fcntl
 import io
 import os
 import pathlib
@@ -20,6 +21,8 @@ from sandbox import cloud
 from sandbox import launcher
 from sandbox import packages
 from sandbox import prerequisites
+from tools import suite
+from tools import suite_results
 
 
 @pytest.fixture
@@ -84,26 +87,54 @@ def test_all_that_is_missing_is_told_before_anything_is_made(clone):
 @pytest.mark.parametrize('arguments', [
     ['tox', '-e', 'pep8'], ['tox', '-epy3,docs'], ['sandbox', 'down'],
     ['sandbox', 'env'], ['demo', '--help'],
-    ['tox', '-e', 'py3', '--', '-e', 'demo'],
+    ['tox', '-e', 'py3', '--', '-e', 'demo'], ['tox', 'list'],
+    ['tox', '-e', 'sandbox-2024.1', '--', 'down'],
+    # It asks by itself, of the right cloud.
+    ['sandbox', '--state-dir', '/x', 'up'], ['demo', '--release=2024.1'],
 ])
 def test_nothing_is_asked_that_the_command_does_not_need(arguments):
     """A style check would be refused for want of memory."""
-    assert 0 == launcher.count_clouds(arguments[0], arguments[1:])
+    assert [] == launcher.clouds(arguments[0], arguments[1:], {})
+    assert [] == launcher.clouds('demo', [], {'SANDBOX_RELEASE': '2024.1'})
 
 
-@pytest.mark.parametrize(('arguments', 'count'), [
-    (['demo', '--keep'], 1), (['test'], 3), (['suite'], 5),
-    (['sandbox', 'up', '--heat-engines', '3'], 1),
-    (['tox', '-e', 'functional-2024.1'], 3), (['tox', '-e=pep8,demo'], 1),
-    (['tox', 'run', '--env', 'bench'], 1),
+@pytest.mark.parametrize(('arguments', 'names'), [
+    (['demo', '--keep'], ['sandbox']),
+    (['test'], ['sandbox', 'sandbox-1', 'sandbox-2']),
+    (['sandbox', 'up', '--heat-engines', '3'], ['sandbox']),
+    (['tox', '-e', 'sandbox-2024.1', '--', 'up'], ['sandbox-2024.1']),
+    (['tox', '-e', 'functional-2024.1'],
+     ['sandbox-2024.1', 'sandbox-2024.1-1', 'sandbox-2024.1-2']),
+    (['tox', '-e=pep8,demo'], ['sandbox']),
+    (['tox', 'run', '--env', 'bench'], ['sandbox']),
 ])
-def test_clouds_of_a_command_are_counted(arguments, count):
-    """What its clouds need would be told after minutes."""
-    assert count == launcher.count_clouds(arguments[0], arguments[1:])
+def test_clouds_of_a_command_are_known(arguments, names):
+    """It would be refused for its own cloud, or told of others too late."""
+    assert names == [os.path.basename(cloud.state) for cloud in
+                     launcher.clouds(arguments[0], arguments[1:], {})]
+
+
+@pytest.mark.parametrize('arguments', [['suite'], ['tox', '-e', 'suite']])
+def test_clouds_of_all_tests_are_those_of_its_runner(monkeypatch, arguments):
+    """Ports would be asked for that no test uses."""
+    monkeypatch.setattr(suite, '_is_installed', lambda line: True)
+    monkeypatch.setattr(shutil, 'which', lambda program: program)
+    started = []
+    for lane in suite.plan()[-1]:
+        names = lane[0].environment
+        started += prerequisites.clouds(
+            cloud.REPO, int(lane[0].command[lane[0].command.index('-n') + 1]),
+            names)
+
+    assert started == launcher.clouds(arguments[0], arguments[1:], {})
+
+    monkeypatch.setattr(shutil, 'which', lambda program: None)
+    assert 2 == len(launcher.clouds(arguments[0], arguments[1:], {}))
 
 
 @pytest.mark.parametrize(('arguments', 'old'), [
     (['suite'], True), (['tox', '-e', 'pep8,demo-2024.1'], True),
+    (['tox', '-e', 'suite'], True),
     (['test'], False), (['tox', '-e', 'demo'], False),
 ])
 def test_old_line_is_known_by_its_commands(
@@ -136,7 +167,7 @@ def test_environments_of_the_verbs_are_there():
     there = {section.partition('testenv:')[2].partition('{')[0]
              for section in tox.sections()}
 
-    assert set(launcher._WITH_CLOUD) <= there
+    assert set(launcher._WITH_CLOUDS) <= there
     assert {environment for verb in launcher.VERBS.values()
             if verb.environments
             for environment in verb.environments.split(',')} <= there
@@ -216,8 +247,13 @@ def test_tox_is_installed_again_in_a_moved_clone(bootstrap, monkeypatch):
     moved = bootstrap.parents[1].with_name('moved')
     bootstrap.parents[1].rename(moved)
     monkeypatch.setattr(launcher, 'CLONE', str(moved))
+    (moved / '.tox/cloud/bin').mkdir(parents=True)
 
     assert launcher.bootstrap_python() is None
+    # The scripts of all environments begin with the path of their Python.
+    launcher.make_bootstrap(sys.executable)
+    assert not (moved / '.tox/cloud').exists()
+    assert launcher.bootstrap_python()
 
 
 def test_tox_is_installed_again_for_another_python(bootstrap):
@@ -244,6 +280,78 @@ def test_half_an_installation_is_none(bootstrap, tmp_path):
 
     assert launcher.bootstrap_python() is None
     assert not bootstrap.exists()
+
+
+def test_environment_is_installed_once_tox_has_noted_it(tmp_path, monkeypatch):
+    """After a run that was killed, packages would be missing."""
+    monkeypatch.setattr(launcher, 'CLONE', str(tmp_path))
+    environment = tmp_path / '.tox/cloud'
+    (environment / 'bin').mkdir(parents=True)
+    (environment / 'bin/python').touch()
+    notes = environment / '.tox-info.json'
+
+    assert not launcher._is_installed()
+    notes.write_text('{"Python": {}}')
+    assert not launcher._is_installed()
+    notes.write_text('{"Python": {}, "PythonRun": {"deps": {}}}')
+    assert launcher._is_installed()
+
+
+@pytest.fixture
+def start(wheel, tmp_path):
+    """Start a command in a clone that has nothing yet."""
+    code = ('import sys; from sandbox import launcher, prerequisites;'
+            'launcher.CLONE, launcher.TOX = %r, %r;'
+            'prerequisites._INSTALLED_MIB = 0;'
+            'sys.exit(launcher.main(sys.argv[1:]))' % (str(tmp_path), wheel))
+
+    def start(*arguments):
+        return subprocess.Popen(
+            [sys.executable, '-c', code, *arguments], cwd=cloud.REPO,
+            text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    return start
+
+
+def test_two_commands_install_once(start):
+    """One would remove what the other has just made."""
+    both = [start('tox', name) for name in ('one', 'two')]
+    said = [process.communicate() for process in both]
+
+    assert [0, 0] == [process.returncode for process in both], said
+    assert ["['one']\n", "['two']\n"] == [out for out, _err in said]
+    assert 1 == sum(err.count('Installing tox') for _out, err in said)
+
+
+def test_command_waits_for_what_a_killed_one_has_started(
+        tmp_path, monkeypatch):
+    """Two installations would write to the same folder."""
+    monkeypatch.setattr(launcher, 'CLONE', str(tmp_path))
+    code = ('from sandbox import launcher; launcher.CLONE = %r\n'
+            'with launcher._alone() as lock:\n'
+            '    launcher._watched("x", [["sh", "-c", "echo $$ > %s; '
+            'exec sleep 1000"]], lock)' % (str(tmp_path), tmp_path / 'pid'))
+    with subprocess.Popen([sys.executable, '-c', code],
+                          cwd=cloud.REPO, stderr=subprocess.PIPE,
+                          text=True) as killed:
+        assert 'x ...\n' == killed.stderr.readline()
+        while not (tmp_path / 'pid').exists() or not (
+                tmp_path / 'pid').read_text():
+            assert killed.poll() is None
+        killed.kill()
+        killed.wait()
+        orphan = int((tmp_path / 'pid').read_text())
+
+        def is_free():
+            with open(tmp_path / '.tox/run.lock') as lock:
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    return False
+            return True
+        assert not is_free()
+        os.kill(orphan, signal.SIGKILL)
+        with launcher._alone():
+            assert not is_free()
 
 
 def test_what_is_left_out_is_told_with_its_command(monkeypatch):
@@ -273,31 +381,58 @@ def test_packages_that_fail_are_done_without_but_in_ci(
     monkeypatch.setenv('CI', 'true')
     with pytest.raises(packages.Failed):
         launcher._install(['nginx'])
+    # Without sudo it ends in a sentence, too.
+    (tmp_path / 'sudo').unlink()
+    with pytest.raises(packages.Failed):
+        launcher._install(['nginx'])
+
+
+def test_every_package_of_the_tests_is_installed():
+    """CI would fail for want of one, and nobody be told how to add it."""
+    assert {entry.package for entry in suite_results.skips()
+            if entry.package} == set(packages.ALL.values())
 
 
 def test_interrupted_tests_are_waited_for(tmp_path):
-    """tox would go on alone, with its clouds up and nobody to stop them."""
-    child = tmp_path / 'child.py'
-    child.write_text(
+    """Clouds would stay up, and nobody be there to stop them."""
+    command = tmp_path / 'command.py'
+    command.write_text(
         'import signal, sys\n'
         'def end(number, frame):\n'
         '    print("cleaned up", flush=True)\n'
         '    sys.exit(7)\n'
-        'signal.signal(signal.SIGTERM, end)\n'
         'signal.signal(signal.SIGINT, end)\n'
         'print("ready", flush=True)\n'
         'signal.pause()\n')
+    # It dies of SIGTERM, and at Ctrl-C it waits for what it runs.
+    tox = tmp_path / 'tox.py'
+    tox.write_text(
+        'import subprocess, sys\n'
+        'child = subprocess.Popen([sys.executable, %r])\n'
+        'try:\n'
+        '    child.wait()\n'
+        'except KeyboardInterrupt:\n'
+        '    pass\n'
+        'sys.exit(child.wait())\n' % str(command))
     code = ('import sys; from sandbox import launcher; '
-            'sys.exit(launcher._wait_for([sys.executable, %r]))' % str(child))
+            'sys.exit(launcher._wait_for([sys.executable, %r]))' % str(tox))
     for number, to in ((signal.SIGTERM, os.kill), (signal.SIGINT, os.killpg)):
         with subprocess.Popen(
                 [sys.executable, '-c', code], cwd=cloud.REPO, text=True,
                 stdout=subprocess.PIPE, start_new_session=True) as process:
-            process.stdout.readline()
+            assert 'ready\n' == process.stdout.readline()
             to(process.pid, number)
 
             assert 'cleaned up\n' == process.stdout.read()
             assert 7 == process.wait()
+
+
+def test_tox_leaves_its_command_the_time_to_clean_up():
+    """tox would interrupt it again at once, and kill it."""
+    tox = configparser.RawConfigParser()
+    tox.read(cloud.REPO / 'tox.ini')
+
+    assert 60 <= tox.getint('testenv', 'suicide_timeout')
 
 
 def test_missing_packages_are_found_by_their_programs(tmp_path, monkeypatch):
@@ -324,6 +459,22 @@ def test_no_daemon_is_started_by_an_installation(tmp_path):
     with packages.no_daemons(str(policy)):
         pass
     assert 'theirs' == policy.read_text()
+
+
+def test_policy_goes_when_the_installation_is_ended(tmp_path):
+    """No daemon of this machine could be installed ever after."""
+    policy = tmp_path / 'policy-rc.d'
+    with subprocess.Popen(
+            [sys.executable, '-c', 'import sys, time\n'
+             'from sandbox import packages\n'
+             'with packages.no_daemons(sys.argv[1]):\n'
+             '    print("ready", flush=True)\n'
+             '    time.sleep(1000)\n', policy], cwd=cloud.REPO, text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        assert 'ready\n' == process.stdout.readline()
+        process.terminate()
+
+    assert not policy.exists()
 
 
 def test_policy_goes_when_the_installation_fails(tmp_path):
