@@ -412,10 +412,7 @@ def _add_missing(programs):
     """
     absent = packages.missing(programs)
     if absent and (os.geteuid() == 0 or os.environ.get('CI')):
-        with _alone():
-            # Another command may have been first.
-            absent = packages.missing(programs)
-            return _install(absent) if absent else []
+        return _install(absent)
     return absent
 
 

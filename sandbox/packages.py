@@ -8,6 +8,7 @@ library only, in the syntax of Python 3.6, for ``run``.
 """
 
 import contextlib
+import fcntl
 import os
 import shlex
 import shutil
@@ -52,6 +53,27 @@ def no_daemons(policy=_POLICY):
     A policy that is there already stays as it is, as in a container. Ours
     goes at SIGTERM as well; otherwise no daemon could be installed later.
     """
+    with _one_at_a_time(os.path.dirname(policy)):
+        with _refusing(policy):
+            yield
+
+
+@contextlib.contextmanager
+def _one_at_a_time(folder):
+    """Hold a lock, since apt-get fails while another one is at work.
+
+    The next installation would also rely on a policy that goes with this one.
+    """
+    fd = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(fd)
+
+
+@contextlib.contextmanager
+def _refusing(policy):
     try:
         fd = os.open(policy, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o755)
     except FileExistsError:
@@ -83,7 +105,9 @@ def install(packages):
         for command in (['update'], ['install', '--yes',
                                      '--no-install-recommends'] + packages):
             done = subprocess.run(
-                ['apt-get', '-qq', '-o', 'Dpkg::Use-Pty=0'] + command,
+                ['apt-get', '-qq', '-o', 'Dpkg::Use-Pty=0',
+                 # Of a daemon that upgrades the machine, for example.
+                 '-o', 'DPkg::Lock::Timeout=300'] + command,
                 env=environment, stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT, universal_newlines=True)
             if done.returncode:

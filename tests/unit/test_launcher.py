@@ -41,6 +41,18 @@ def run(path, *arguments, **options):
         **options)
 
 
+def is_free(path):
+    """Return whether nobody holds the lock of a file or a folder."""
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    finally:
+        os.close(fd)
+    return True
+
+
 def environment(**extra):
     kept = {name: value for name, value in os.environ.items()
             if not name.startswith('SANDBOX_')}
@@ -341,17 +353,11 @@ def test_command_waits_for_what_a_killed_one_has_started(
         killed.wait()
         orphan = int((tmp_path / 'pid').read_text())
 
-        def is_free():
-            with open(tmp_path / '.tox/run.lock') as lock:
-                try:
-                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError:
-                    return False
-            return True
-        assert not is_free()
+        lock = tmp_path / '.tox/run.lock'
+        assert not is_free(lock)
         os.kill(orphan, signal.SIGKILL)
         with launcher._alone():
-            assert not is_free()
+            assert not is_free(lock)
 
 
 def test_what_is_left_out_is_told_with_its_command(monkeypatch):
@@ -459,6 +465,13 @@ def test_no_daemon_is_started_by_an_installation(tmp_path):
     with packages.no_daemons(str(policy)):
         pass
     assert 'theirs' == policy.read_text()
+
+
+def test_installations_follow_each_other(tmp_path):
+    """The second would fail, or start daemons once the first has ended."""
+    with packages.no_daemons(str(tmp_path / 'policy-rc.d')):
+        assert not is_free(tmp_path)
+    assert is_free(tmp_path)
 
 
 def test_policy_goes_when_the_installation_is_ended(tmp_path):
