@@ -160,6 +160,8 @@ def run_all(stages, say):
 
     def run_lane(lane):
         for suite in lane:
+            if over.is_set():
+                return
             running.add(suite.name)
             done.append(run(suite, say))
             running.discard(suite.name)
@@ -173,7 +175,12 @@ def run_all(stages, say):
     try:
         for stage in stages:
             with concurrent.futures.ThreadPoolExecutor(len(stage)) as pool:
-                list(pool.map(run_lane, stage))
+                try:
+                    list(pool.map(run_lane, stage))
+                except KeyboardInterrupt:
+                    # What runs is interrupted, too; nothing follows it.
+                    over.set()
+                    raise
     finally:
         over.set()
     return done
@@ -309,4 +316,7 @@ def main():
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit('suite: interrupted.')

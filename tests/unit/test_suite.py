@@ -5,8 +5,10 @@
 import ast
 import os
 import pathlib
+import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -143,6 +145,31 @@ def test_stages_follow_each_other_and_lanes_do_not(tmp_path, monkeypatch):
     assert {'a': 0, 'b': 0, 'c': 0, 'd': 3} == {
         ended.suite.name: ended.status for ended in done}
     assert ['c', 'd'] == [ended.suite.name for ended in done[2:]]
+
+
+def test_nothing_is_begun_after_an_interrupt(tmp_path):
+    """Whoever pressed Ctrl-C would have another cloud a moment later."""
+    code = ('import pathlib, sys\n'
+            'from tools import suite\n'
+            'suite.FOLDER = suite.REPO = pathlib.Path(sys.argv[1])\n'
+            'def command(name, script):\n'
+            '    return suite.Suite(name, [sys.executable, "-c", script])\n'
+            'suite.run_all([[[\n'
+            '    command("a", "import pathlib, signal;"\n'
+            '            "pathlib.Path(\'a\').touch(); signal.pause()"),\n'
+            '    command("b", "import pathlib; pathlib.Path(\'b\').touch()")'
+            ']]], print)\n')
+    with subprocess.Popen(
+            [sys.executable, '-c', code, tmp_path], cwd=base.REPO,
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            start_new_session=True) as process:
+        while not (tmp_path / 'a').exists():
+            assert process.poll() is None
+            time.sleep(0.01)
+        os.killpg(process.pid, signal.SIGINT)
+
+    assert process.returncode
+    assert not (tmp_path / 'b').exists()
 
 
 def reasons():
