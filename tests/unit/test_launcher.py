@@ -13,6 +13,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 import zipfile
 
 import pytest
@@ -349,6 +350,7 @@ def test_command_waits_for_what_a_killed_one_has_started(
         while not (tmp_path / 'pid').exists() or not (
                 tmp_path / 'pid').read_text():
             assert killed.poll() is None
+            time.sleep(0.01)
         killed.kill()
         killed.wait()
         orphan = int((tmp_path / 'pid').read_text())

@@ -3,6 +3,7 @@
 """Prerequisites that are not met are told together, each with its fix."""
 
 import errno
+import math
 import os
 import re
 import shlex
@@ -14,6 +15,7 @@ import sysconfig
 import pytest
 
 from sandbox import cloud
+from sandbox import launcher
 from sandbox import ports
 from sandbox import prerequisites
 from sandbox import services
@@ -217,6 +219,22 @@ def test_memory_is_counted_by_clouds():
 
     assert '1700 MiB of memory are available; 3 local clouds take 4800' in (
         problem.what)
+
+
+def test_readme_has_the_figures_that_are_asked_for():
+    """A machine that has what the README asks for would be refused."""
+    readme = ' '.join((cloud.REPO / 'README.rst').read_text().split())
+    [figures] = re.findall(
+        r'demo needs ([\d.]+) GiB of disk and ([\d.]+) GiB of free memory, '
+        r'the tests need ([\d.]+) GiB and ([\d.]+) GiB', readme)
+
+    demo, tests = (len(launcher.clouds(verb, [], {}))
+                   for verb in ('demo', 'test'))
+    assert [math.ceil(10 * mib / 1024) / 10 for count in (demo, tests)
+            for mib in (prerequisites._INSTALLED_MIB
+                        + count * prerequisites._CLOUD_DISK_MIB,
+                        count * prerequisites._CLOUD_MEMORY_MIB)
+            ] == [float(figure) for figure in figures]
 
 
 @pytest.mark.parametrize(('facts', 'said'), [
