@@ -168,6 +168,13 @@ def pythons():
             yield Python(path, (major, minor), answer[2:] != ['no'])
 
 
+# Of distributions whose own Python is older, and newer, than we need.
+_NEW_PYTHONS = {'apt': 'python3.11 python3.11-venv', 'dnf': 'python3.12',
+                'pacman': 'python', 'zypper': 'python312'}
+_OLD_PYTHONS = {'apt': 'python3.14 python3.14-venv', 'dnf': 'python3.14',
+                'zypper': 'python314'}
+
+
 def is_supported(version):
     return OLDEST_PYTHON <= version <= NEWEST_PYTHON
 
@@ -197,11 +204,9 @@ def check_python(python, manager):
         return [Missing(
             'Python is %s here; it has to be one of 3.%d to 3.%d.' % (
                 version, OLDEST_PYTHON[1], NEWEST_PYTHON[1]),
-            install(manager, {
-                'apt': 'python3.11 python3.11-venv', 'dnf': 'python3.12',
-                'pacman': 'python', 'zypper': 'python312',
-            }, 'Install it beside the one there is.')
-            + ' (If there is no such package: a newer release of the '
+            install(manager, _OLD_PYTHONS if python.version > NEWEST_PYTHON
+                    else _NEW_PYTHONS, 'Install it beside the one there is.')
+            + ' (If there is no such package: another release of the '
             'distribution has one, or pyenv makes one.)')]
     if not python.has_venv:
         return [Missing(
