@@ -67,7 +67,7 @@ class Snapshot:
         for service in self._services:
             for name in service.databases:
                 path = self._dump(name)
-                path.parent.mkdir(exist_ok=True)
+                path.parent.mkdir(mode=0o700, exist_ok=True)
                 dump(name, path)
                 text = path.read_text()
                 for placeholder, value in _identity(local_cloud):

@@ -103,3 +103,11 @@ def test_snapshot_is_for_its_user_only(folder, origin):
     save(folder, origin)
 
     assert 0o700 == folder.stat().st_mode & 0o777
+
+
+def test_databases_are_for_their_user_only_in_an_open_folder(folder, origin):
+    """SANDBOX_SNAPSHOT_DIR may be a folder that everybody can read."""
+    folder.mkdir(mode=0o755)
+    save(folder, origin)
+
+    assert 0o700 == (folder / 'databases').stat().st_mode & 0o777
