@@ -18,6 +18,7 @@ import zipfile
 
 import pytest
 
+from demo import __main__ as demo
 from sandbox import cloud
 from sandbox import launcher
 from sandbox import packages
@@ -415,13 +416,10 @@ def test_interrupted_tests_are_waited_for(tmp_path):
     # It dies of SIGTERM, and at Ctrl-C it waits for what it runs.
     tox = tmp_path / 'tox.py'
     tox.write_text(
-        'import subprocess, sys\n'
-        'child = subprocess.Popen([sys.executable, %r])\n'
-        'try:\n'
-        '    child.wait()\n'
-        'except KeyboardInterrupt:\n'
-        '    pass\n'
-        'sys.exit(child.wait())\n' % str(command))
+        'import signal, subprocess, sys\n'
+        'signal.signal(signal.SIGINT, lambda number, frame: None)\n'
+        'sys.exit(subprocess.Popen([sys.executable, %r]).wait())\n'
+        % str(command))
     code = ('import sys; from sandbox import launcher; '
             'sys.exit(launcher._wait_for([sys.executable, %r]))' % str(tox))
     for number, to in ((signal.SIGTERM, os.kill), (signal.SIGINT, os.killpg)):
@@ -440,7 +438,7 @@ def test_tox_leaves_its_command_the_time_to_clean_up():
     tox = configparser.RawConfigParser()
     tox.read(cloud.REPO / 'tox.ini')
 
-    assert 60 <= tox.getint('testenv', 'suicide_timeout')
+    assert demo.PATIENCE <= tox.getint('testenv', 'suicide_timeout')
 
 
 def test_missing_packages_are_found_by_their_programs(tmp_path, monkeypatch):
