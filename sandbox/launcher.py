@@ -375,9 +375,9 @@ def _run(name, arguments):
 def _wait_for(command):
     """Run tox to its end; whoever interrupts us interrupts it."""
     sys.stderr.flush()
+    # A terminal tells all of them; tox has to end its command first.
+    signal.signal(signal.SIGINT, lambda number, frame: None)
     with subprocess.Popen(command) as child:
-        # A terminal tells all of them; tox has to end its command first.
-        signal.signal(signal.SIGINT, lambda number, frame: None)
         signal.signal(signal.SIGTERM,
                       lambda number, frame: _interrupt(child.pid))
         status = child.wait()
