@@ -63,6 +63,10 @@ def _acquire(context, stack_id, name, lease):
     theirs = sync_point.SyncPoint.get_by_key(context, **key)
     if theirs is None:
         return None
+    if theirs.atomic_key == mark:
+        # Heat has repeated the creation, because the connection to the
+        # database was lost after the row had been written.
+        return mark
     taken_at = timeutils.normalize_time(theirs.updated_at or
                                         theirs.created_at)
     if (timeutils.is_older_than(taken_at, lease) and

@@ -70,6 +70,19 @@ class ClaimTest(base.ServiceTestCase):
             slow.__exit__(None, None, None)
             self.assertFalse(self.is_free())
 
+    def test_holder_whose_database_lost_the_answer(self):
+        """It would wait for its own lease to end, for a minute."""
+        create = self.claims.sync_point.SyncPoint.create
+
+        def create_twice(context, values):
+            create(context, dict(values))
+            return create(context, values)
+        self.patchobject(self.claims.sync_point.SyncPoint, 'create',
+                         side_effect=create_twice)
+
+        self.assertTrue(self.is_free())
+        self.assertNotIn('lease', self.log.output)
+
     def test_lock_of_the_release_before_is_taken_over(self):
         """A rolling upgrade would stop at what an old engine has left."""
         self.claims.sync_point.SyncPoint.create(self.context, {
