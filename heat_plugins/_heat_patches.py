@@ -15,7 +15,8 @@ def prune_finished_threads():
     (heat/engine/service.py, ThreadGroup.add_thread). After so many signals to
     one engine each further signal, and the deletion of the stack, is an
     "Internal Error" until the engine is restarted. Up to Heat 24 the group is
-    one of oslo.service, which forgets by itself. It can go when Heat does.
+    one of oslo.service, which forgets by itself. Remove this patch when Heat
+    forgets them too; its tests fail then.
     """
     group = getattr(service, 'ThreadGroup', None)
     add_thread = vars(group).get('add_thread') if group else None

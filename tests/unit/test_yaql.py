@@ -28,3 +28,12 @@ class YaqlTest(base.PluginTestCase):
                 'data': {'low': low, 'high': high}}).result() == (low < high)
         with futures.ThreadPoolExecutor(6) as pool:
             self.assertTrue(all(pool.map(evaluate, range(300))))
+
+    def test_second_load_patches_nothing(self):
+        """The next expression would wait for ever."""
+        self.plugin_class('OS::Hooks::AutoScalingGroup')
+        parse = functions.Yaql._parse
+        self.addCleanup(setattr, functions.Yaql, '_parse', parse)
+
+        self.plugin_module('_yaql').take_turns()
+        self.assertIs(parse, functions.Yaql._parse)
