@@ -755,12 +755,14 @@ class Agent:
 
         host, _, port = str(self.config['health']).rpartition(':')
         with logged():
-            # Of both families, if it is a bare port.
-            for family, _, _, _, address in socket.getaddrinfo(
-                    host.strip('[]') or None, port,
-                    socket.AF_UNSPEC if os.path.exists(IF_INET6)
-                    else socket.AF_INET,
-                    socket.SOCK_STREAM, 0, socket.AI_PASSIVE):
+            # Of both families, if it is a bare port. A set, because a name may
+            # have one address twice.
+            for family, address in {(info[0], info[4]) for info in (
+                    socket.getaddrinfo(
+                        host.strip('[]') or None, port,
+                        socket.AF_UNSPEC if os.path.exists(IF_INET6)
+                        else socket.AF_INET,
+                        socket.SOCK_STREAM, 0, socket.AI_PASSIVE))}:
                 with logged():
                     threading.Thread(
                         target=Server(family, address).serve_forever,

@@ -15,6 +15,20 @@ import pytest
 from tests.agent import conftest
 
 
+def has_ipv6():
+    """Return True if this machine has the loopback address of IPv6."""
+    try:
+        with socket.socket(socket.AF_INET6) as probe:
+            probe.bind(('::1', 0))
+    except OSError:
+        return False
+    return True
+
+
+HAS_IPV6 = has_ipv6()
+needs_ipv6 = pytest.mark.skipif(not HAS_IPV6, reason='there is no IPv6')
+
+
 @pytest.fixture
 def systemctl(guest):
     """A systemctl that notes what it is told; a test may make it fail."""
@@ -115,6 +129,7 @@ def test_connections_of_others_are_not_waited_for(guest, cloud, listener):
         assert 'drained' in guest.wait_for_signal()['reason']
 
 
+@needs_ipv6
 @pytest.mark.parametrize('written', ('[::1]:%d', '::1:%d', '%d'))
 def test_ipv6(written, guest, cloud):
     """Half of the connections would be cut."""
@@ -206,9 +221,9 @@ def test_machine_without_systemd_is_said(guest, cloud):
 
 def free_port():
     """Return a port that nothing listens on, of either family."""
-    with socket.socket(socket.AF_INET6) as probe:
-        probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-        probe.bind(('::', 0))
+    with socket.create_server(
+            ('', 0), dualstack_ipv6=HAS_IPV6,
+            family=socket.AF_INET6 if HAS_IPV6 else socket.AF_INET) as probe:
         return probe.getsockname()[1]
 
 
@@ -291,6 +306,7 @@ def test_client_that_says_nothing_holds_up_nobody(guest, cloud, place):
         assert (200, b'') == (answer.status, answer.read())
 
 
+@needs_ipv6
 @pytest.mark.parametrize('written, answering', (
     ('%d', {'127.0.0.1', '[::1]'}), (':%d', {'127.0.0.1', '[::1]'}),
     ('127.0.0.1:%d', {'127.0.0.1'}), ('[::1]:%d', {'[::1]'}),
@@ -312,19 +328,42 @@ def test_health_answers_over_ipv4_and_ipv6(written, answering, guest):
     assert 'error' not in guest.log()
 
 
-def test_health_needs_no_ipv6(guest, monkeypatch):
+def serve_health(module, monkeypatch, place):
+    """Serve the health endpoint of a loaded agent; return what it logs."""
+    said = []
+    monkeypatch.setattr(module, 'log', lambda *words: said.append(words))
+    module.Agent.serve_health(types.SimpleNamespace(
+        state={'draining': False}, config={'health': place}))
+    return said
+
+
+def test_health_needs_no_ipv6(monkeypatch):
     """A kernel without IPv6 would leave the load balancer without answer."""
     module = conftest.load_agent()
     monkeypatch.setattr(module, 'IF_INET6', '/nowhere')
-    said = []
-    monkeypatch.setattr(module, 'log', lambda *words: said.append(words))
     port = free_port()
 
-    module.Agent.serve_health(types.SimpleNamespace(
-        state={'draining': False}, config={'health': port}))
+    said = serve_health(module, monkeypatch, port)
 
     assert (200, 'in service\n') == ask('127.0.0.1:%d' % port)
     assert ask('[::1]:%d' % port) is None
+    assert [] == said
+
+
+def test_health_of_a_name_that_has_one_address_twice(monkeypatch):
+    """The log would have an error where all is well.
+
+    It is so with two lines for "localhost" in /etc/hosts.
+    """
+    module = conftest.load_agent()
+    once = socket.getaddrinfo
+    monkeypatch.setattr(socket, 'getaddrinfo',
+                        lambda *args: 2 * once(*args))
+    place = '127.0.0.1:%d' % free_port()
+
+    said = serve_health(module, monkeypatch, place)
+
+    assert (200, 'in service\n') == ask(place)
     assert [] == said
 
 
