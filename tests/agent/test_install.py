@@ -382,26 +382,38 @@ def test_sessions_listen_where_clients_can_reach_them(hosts, place, box):
     assert [place.replace('%s', box.address)] == settings['wait_ports']
 
 
-@pytest.mark.parametrize('script, name', (
-    (sessions_script, 'sessions'),
-    (lambda: batch_script('http://127.0.0.1/$HOME/%n'), 'batch-worker')),
-    ids=('sessions', 'batch'))
-def test_systemd_runs_an_example_where_there_is_systemd(script, name, box):
-    """It would not come back after a crash or a reboot."""
+EXAMPLES = pytest.mark.parametrize('script, unit', (
+    (sessions_script, 'sessions.service'),
+    (lambda: batch_script('http://127.0.0.1/$HOME/%n'),
+     'batch-worker.service')), ids=('sessions', 'batch'))
+
+
+def boot_with_systemd(box, script):
     (box.root / 'run/systemd/system').mkdir(parents=True)
     (box.root / 'etc/systemd/system').mkdir(parents=True)
     box.fake('systemctl', '')
+    box.boot(script)
 
-    box.boot(script())
 
-    unit = name + '.service'
+@EXAMPLES
+def test_systemd_runs_an_example_where_there_is_systemd(script, unit, box):
+    """It would not come back after a crash or a reboot."""
+    boot_with_systemd(box, script())
+
     assert ['systemctl daemon-reload', 'systemctl enable ' + unit,
             'systemctl restart ' + unit] == box.read('tmp/calls').splitlines()
-    if shutil.which('systemd-analyze'):
-        path = box.root / 'etc/systemd/system' / unit
-        path.write_text(path.read_text().replace(
-            '/opt/', str(box.root / 'opt') + '/'))
-        assert '' == _verify(path)
+
+
+@needs_systemd
+@EXAMPLES
+def test_systemd_understands_the_unit_of_an_example(script, unit, box):
+    """A misspelt setting is a warning in a journal that nobody reads."""
+    boot_with_systemd(box, script())
+
+    path = box.root / 'etc/systemd/system' / unit
+    path.write_text(path.read_text().replace(
+        '/opt/', str(box.root / 'opt') + '/'))
+    assert '' == _verify(path)
 
 
 def refuses(address, port):
