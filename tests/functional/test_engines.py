@@ -75,6 +75,7 @@ def kill_workers(local, engine):
     """Kill what an engine has forked, and wait until it has forked anew."""
     launcher = psutil.Process(local.processes.pid(engine))
     before = launcher.children()
+    assert before, 'the engine forks no workers'
     for worker in before:
         worker.kill()
     # One that has died stays a child until its launcher looks.
