@@ -126,8 +126,9 @@ class LifecycleHook(_resource.HookResource, signal_responder.SignalResponder):
             _('Seconds after which a drain is over whose guest has not been '
               'heard, 15 at least. The agent sends a heartbeat three times as '
               'often. A heartbeat outweighs the status in Nova, which can be '
-              'stale. With 0 only the timeout ends a drain, and a server '
-              'whose status is SHUTOFF is not asked. Senlin knows no '
+              'stale: a server that is off is deleted after this time. With '
+              '0 only the timeout ends a drain, and a server that is off, '
+              'paused or in error is deleted at once. Senlin knows no '
               'heartbeat, so a cluster cannot have such a hook.'),
             update_allowed=True,
             default=0,
