@@ -31,10 +31,13 @@ if [ -d /run/systemd/system ]; then
 Description=Session server, an example of a server that drains
 Wants=network-online.target
 After=network-online.target
+# The address may be late after a reboot: never give up.
+StartLimitIntervalSec=0
 
 [Service]
 ExecStart=/usr/bin/env python3 /opt/sessions/server.py --address '$address'
 Restart=always
+RestartSec=1
 
 [Install]
 WantedBy=multi-user.target
