@@ -9,14 +9,20 @@ from tests.functional import test_real_servers as real
 SESSIONS_PORT = 7000
 
 
+def wait_for_boots(project, server, number):
+    """Wait until the guest of a server has booted so often."""
+    console = project.guest(server) / 'console.log'
+    tenant.wait_for('boot %d' % number, lambda: (
+        project.servers()[server] == 'ACTIVE'
+        and console.read_text().count('boot finished') == number))
+
+
 def reboot(project, server):
     """Reboot a server, and wait until its guest has booted again."""
-    console = project.guest(server) / 'console.log'
-    boots = console.read_text().count('boot finished')
+    # What the application waits for comes before the end of the boot.
+    wait_for_boots(project, server, 1)
     project.connection.compute.reboot_server(server, 'HARD')
-    tenant.wait_for('the reboot', lambda: (
-        console.read_text().count('boot finished') > boots
-        and project.servers()[server] == 'ACTIVE'))
+    wait_for_boots(project, server, 2)
 
 
 def test_sessions_are_served_again_and_drained(project):
@@ -66,10 +72,8 @@ def test_server_that_was_off_starts_after_nova_was_killed(local, project):
     """A tenant could only delete the server."""
     stack = project.create_gated(size=1)
     [server] = stack.members()
-    console = project.guest(server) / 'console.log'
     compute = project.connection.compute
-    tenant.wait_for('the boot',
-                    lambda: 'boot finished' in console.read_text())
+    wait_for_boots(project, server, 1)
     compute.stop_server(server)
     tenant.wait_for('the end of the guest',
                     lambda: project.servers()[server] == 'SHUTOFF')
@@ -78,6 +82,4 @@ def test_server_that_was_off_starts_after_nova_was_killed(local, project):
 
     compute.start_server(server)
 
-    tenant.wait_for('the guest', lambda: (
-        project.servers()[server] == 'ACTIVE'
-        and console.read_text().count('boot finished') == 2))
+    wait_for_boots(project, server, 2)
