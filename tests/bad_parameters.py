@@ -151,7 +151,8 @@ _ROWS = [
     # Nova counts bytes: what is not ASCII takes up to six times as many.
     *_each('user_data', ['#!/bin/sh\n' + '#' * 65536,
                          '#' + 23999 * '\u00e9', '#\u00e9' + 15999 * '#',
-                         '#' + 501 * '\u00e9' + 3499 * '#' + '#'],
+                         '#' + 501 * '\u00e9' + 10999 * '#',
+                         '#' + 2001 * '\u00e9' + 1999 * '#'],
            'Must have at most 24000 characters'),
 
     # Endpoints. What is wrong with which of them is told in the reference:

@@ -100,8 +100,8 @@ def test_agent_part_is_a_script_with_agent_and_configuration(heat):
 @pytest.mark.parametrize('user_data', [
     SCRIPT, CLOUD_CONFIG, '#cloud-config-archive\n- packages: [nginx]\n',
     '#' + 23999 * 'x', '#' + 500 * '\U0001f98a' + 15499 * 'x',
-    '#' + 3999 * '\U0001f98a',
-], ids=['script', 'cloud-config', 'archive', 'ascii', 'mixed', 'others'])
+    '#' + 2000 * '\U0001f98a' + 9499 * 'x', '#' + 3999 * '\U0001f98a',
+], ids=['script', 'cloud-config', 'archive', 'ascii', 'few', 'many', 'others'])
 def test_own_user_data_arrives_untouched(heat, user_data):
     """The agent comes beside the user's own set-up, never instead of it.
 
