@@ -23,6 +23,10 @@ FOLDER = REPO / 'build' / 'suite'
 SECONDS = REPO / 'tests' / 'functional' / 'seconds.json'
 
 OLD, NEW = releases.KNOWN[0], releases.KNOWN[-1]
+# Lines of which no cloud is made here, only the plugin's own tests.
+HEAT_ONLY = tuple(sorted({*releases.KNOWN, *releases.UNIT_TESTS_ONLY}
+                         - {OLD, NEW}))
+ALL = (NEW, OLD, *HEAT_ONLY)
 # The lines that the tests of a folder run on; the agent knows nothing of them.
 LINES = {'unit': (OLD, NEW), 'templates': (OLD, NEW), 'agent': (NEW,),
          'functional': (OLD, NEW)}
@@ -57,8 +61,15 @@ class Ended(typing.NamedTuple):
     seconds: float
 
 
+def _environment(line):
+    """Return the tox environment that has a line installed."""
+    return releases.named('py3', line)
+
+
 def _python(line):
-    return REPO / '.tox' / releases.named('cloud', line) / 'bin' / 'python'
+    folder = (_environment(line) if line in releases.UNIT_TESTS_ONLY
+              else releases.named('cloud', line))
+    return REPO / '.tox' / folder / 'bin' / 'python'
 
 
 def _is_installed(line):
@@ -99,15 +110,14 @@ def _engines(line):
 
 
 def install(say):
-    """Make the environments of both lines, as far as there is a Python."""
+    """Make the environments of all lines, as far as there is a Python."""
     say('Installing what is missing.')
     subprocess.run(
         [sys.executable, '-m', 'tox', 'run-parallel',
          '--parallel-no-spinner', '--notest', '--skip-missing-interpreters',
-         'true', '-e', ','.join(releases.named('functional', line)
-                                for line in (NEW, OLD))],
+         'true', '-e', ','.join(map(_environment, ALL))],
         cwd=REPO, check=True)
-    for line in (NEW, OLD):
+    for line in ALL:
         if not _is_installed(line):
             say('OpenStack %s is left out: this machine has no Python for it.'
                 % line)
@@ -125,8 +135,8 @@ def plan():
         [[_pytest('unit', NEW, '-n', '2', 'tests/unit', 'tests/templates',
                   'tests/agent')],
          [style]],
-        [[_pytest('unit', line, '-n', '2', 'tests/unit', 'tests/templates')]
-         for line in (OLD,) if _is_installed(line)],
+        [[_pytest('unit', line, '-n', '2', 'tests/unit', 'tests/templates')
+          for line in (OLD, *HEAT_ONLY) if _is_installed(line)]],
         [[_functional(line), _engines(line)] for line in (NEW, OLD)
          if _is_installed(line)],
     ]
@@ -246,7 +256,7 @@ def judge(done, in_ci, say):
     wrong = ['%s failed: see %s.' % (ended.suite.name, ended.suite.log)
              for ended in done if ended.status]
     wrong += ['OpenStack %s was left out: install a Python that it runs on.'
-              % line for line in (NEW, OLD)
+              % line for line in ALL
               if in_ci and not _is_installed(line)]
     for ended in done:
         if ended.status:
