@@ -616,14 +616,20 @@ def test_killed_during_a_handler_carries_on(guest, cloud):
             == guest.runs())
 
 
-def test_killed_before_the_signal_sends_it_after_restart(guest, cloud):
-    """A drained server that never says so is waited for in vain."""
+def kill_before_the_signal(guest, cloud):
+    """Kill the agent after a drain; return the signal that was refused."""
     guest.handler('50-app')
     cloud.signal_status = 500
     cloud.post(guest.message)
     guest.start()
-    first = guest.wait_for_signal()
+    refused = guest.wait_for_signal()
     guest.kill()
+    return refused
+
+
+def test_killed_before_the_signal_sends_it_after_restart(guest, cloud):
+    """A drained server that never says so is waited for in vain."""
+    first = kill_before_the_signal(guest, cloud)
     # As if the restart had taken long: the drain had not.
     guest.change_clock(mono=-30)
     del cloud.signals[:]
@@ -638,12 +644,7 @@ def test_killed_before_the_signal_sends_it_after_restart(guest, cloud):
 
 def test_late_signal_is_sent_all_the_same(guest, cloud):
     """Clocks differ: the hook may still wait when ours says it is over."""
-    guest.handler('50-app')
-    cloud.signal_status = 500
-    cloud.post(guest.message)
-    guest.start()
-    first = guest.wait_for_signal()
-    guest.kill()
+    first = kill_before_the_signal(guest, cloud)
     guest.change_clock(mono=-1000)
     del cloud.signals[:]
 
