@@ -101,6 +101,10 @@ _ROWS = [
     *_each('network', [''], 'Must be a network known to Neutron.', live=True),
 
     # Sizes.
+    *[Bad({'min_size': least, 'desired_capacity': first, 'max_size': most},
+          'desired_capacity')
+      for least, first, most in [(3, 3, 2), (1, 0, 3), (1, 4, 3), (4, 2, 3),
+                                 (0, 1000, 999), (1000, 1000, 1)]],
     *_whole_number('max_size', 1, 1000, 'Must be between 1 and 1000.'),
     *_whole_number('min_size', 0, 1000, 'Must be between 0 and 1000.'),
     *_whole_number('desired_capacity', 0, 1000,
@@ -202,20 +206,10 @@ _ROWS = [
 ]
 
 
-def _sizes(front_door):
-    """Return sizes that do not fit together; Heat has names of its own."""
-    for least, first, most in [(3, 3, 2), (1, 0, 3), (1, 4, 3), (4, 2, 3),
-                               (0, 1000, 999), (1000, 1000, 1)]:
-        yield Bad({'min_size': least, 'desired_capacity': first,
-                   'max_size': most},
-                  'desired_capacity' if front_door == CLUSTER else 'MinSize',
-                  template=front_door, named=front_door == CLUSTER)
-
-
 def rows(front_door):
     """Return the rows for one of the two front doors, and the components."""
     # A group has no policies of Senlin, and looks at none.
-    return [*_sizes(front_door), *(
+    return [
         row._replace(template=front_door) if row.template == CLUSTER else row
         for row in _ROWS
-        if front_door == CLUSTER or 'policies' not in row.parameters)]
+        if front_door == CLUSTER or 'policies' not in row.parameters]
