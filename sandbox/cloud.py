@@ -87,7 +87,7 @@ class Cloud:
 
     def remember_options(self):
         write_atomically(self._started_with, json.dumps(
-            {'heat_engines': self.heat_engines}))
+            {'heat_engines': self.heat_engines, 'network': NETWORK}))
 
     @property
     def etc(self):

@@ -66,6 +66,7 @@ class LocalCloud:
         self._giving_up = False
         self.cloud.make_folders()
         self._refuse_another_heat()
+        self._refuse_another_network()
         idle = [service for name, service in self.services.items()
                 if not self.processes.pid(name)]
         for service in idle:
@@ -99,6 +100,16 @@ class LocalCloud:
                 'Heat is running with the option "--heat-engines %d", not '
                 '%d: stop the cloud with "down" first; its data stay.'
                 % (before, self.cloud.heat_engines))
+
+    def _refuse_another_network(self):
+        """The addresses of the first start are in the databases."""
+        before = self.cloud.started_with.get('network', cloud.NETWORK)
+        if before != cloud.NETWORK and not self._first_time():
+            raise cloud.SandboxError(
+                'The cloud in %s was made on the network %s.0/24, not '
+                '%s.0/24: set SANDBOX_NETWORK=%s, or remove its data with '
+                '"down --purge".' % (self.cloud.state, before, cloud.NETWORK,
+                                     before))
 
     @contextlib.contextmanager
     def running(self, keep=False):

@@ -255,6 +255,7 @@ def judge(done, in_ci, say):
     listed = suite_results.skips()
     wrong = ['%s failed: see %s.' % (ended.suite.name, ended.suite.log)
              for ended in done if ended.status]
+    wrong += suite_results.failed(results)
     wrong += ['OpenStack %s was left out: install a Python that it runs on.'
               % line for line in ALL
               if in_ci and not _is_installed(line)]

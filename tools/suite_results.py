@@ -22,7 +22,7 @@ class Result(typing.NamedTuple):
     # "passed", "failed" or "skipped".
     outcome: str
     seconds: float
-    # Of a skip.
+    # Of a skip or a failure, as pytest gives it.
     reason: str = ''
 
 
@@ -89,12 +89,25 @@ def _name(case):
 
 def _result(case):
     seconds = float(case.get('time') or 0)
-    if case.find('failure') is not None or case.find('error') is not None:
-        return Result('failed', seconds)
+    for tag in ('failure', 'error'):
+        if case.find(tag) is not None:
+            return Result('failed', seconds,
+                          case.find(tag).get('message', ''))
     skipped = case.find('skipped')
     if skipped is not None:
         return Result('skipped', seconds, skipped.get('message'))
     return Result('passed', seconds)
+
+
+def failed(results):
+    """Return a line for each test that failed, with the begin of its reason.
+
+    :param results: {suite: {test: Result}}.
+    """
+    return ['%s: %s failed: %.300s' % (suite, test,
+                                       ' '.join(result.reason.split()))
+            for suite, tests in results.items()
+            for test, result in tests.items() if result.outcome == 'failed']
 
 
 def unlisted(results, listed, in_ci):

@@ -66,13 +66,13 @@ def paste_with_config(package, project, conf):
 
 def main():
     from gnocchi.cli import api
+    from gnocchi.indexer import sqlalchemy_base
     from gnocchi.rest import app
-    import sqlalchemy.orm
 
-    # Two first requests at once may meet in SQLAlchemy's lazy set-up, which
-    # is not safe for threads: "type object 'Metric' has no attribute
+    # Gnocchi completes its tables with the first query only, which fails if it
+    # is the one of "metric list": "type object 'Metric' has no attribute
     # 'resource'".
-    sqlalchemy.orm.configure_mappers()
+    sqlalchemy_base.Base.registry.configure()
 
     base.serve_wsgi(app.load_app(api.prepare_service()), PORT)
 

@@ -51,6 +51,14 @@ def test_command_prints_nothing_but_its_answer(openstack, words):
     assert isinstance(json.loads(openstack(*words, '--format', 'json')), list)
 
 
+def test_first_query_after_a_start_is_answered(project, openstack):
+    """Gnocchi of 2024.1 would refuse it, each time that it is started."""
+    project.local.kill('gnocchi')
+    project.local.start('gnocchi')
+
+    assert [] == json.loads(openstack('metric', 'list', '--format', 'json'))
+
+
 def test_addresses_of_a_server_are_in_an_output(project):
     """A template that passes an address on would pass none, silently."""
     stack = project.create_stack(SERVER)

@@ -280,6 +280,22 @@ def test_another_heat_than_the_running_one_is_refused(local, monkeypatch):
     assert '"--heat-engines 0", not 3' in str(refusal.value)
 
 
+def test_another_network_than_the_first_one_is_refused(local, monkeypatch):
+    """Nova would end while starting, by addresses that nobody answers."""
+    monkeypatch.setattr(cloud, 'NETWORK', '127.9.9')
+    local.make_folders()
+    local.remember_options()
+    made = lifecycle.LocalCloud(local)
+    made._remember_versions()
+    monkeypatch.setattr(cloud, 'NETWORK', '127.8.8')
+
+    with pytest.raises(cloud.SandboxError) as refusal:
+        made.up()
+
+    assert ('made on the network 127.9.9.0/24, not 127.8.8.0/24: set '
+            'SANDBOX_NETWORK=127.9.9') in str(refusal.value)
+
+
 def test_name_of_heat_stands_for_all_of_it(local):
     """A killed Heat would go on in its engines."""
     many = lifecycle.LocalCloud(cloud.Cloud(local.state, heat_engines=2))

@@ -116,11 +116,25 @@ def test_results_are_those_of_pytest(tmp_path):
     seen = {name: (result.outcome, result.reason) for name, result in
             suite_results.read(junit).items()}
     assert {'unit/test_y.py::test_passes[a[b].c]': ('passed', ''),
-            'unit/test_y.py::test_fails': ('failed', ''),
+            'unit/test_y.py::test_fails': ('failed', 'assert False'),
             'unit/test_y.py::test_skipped': ('skipped', 'no gnu'),
             'unit/test_y.py::Case::test_other': ('skipped', 'no yak'),
             } == seen
     assert {} == suite_results.read(tmp_path / 'missing.xml')
+
+
+def test_failures_are_the_last_words():
+    """Of hours of tests the end of a log is what is seen of them in CI."""
+    error = suite_results.Result('failed', 1, 'Error: one\ntwo' + 'x' * 500)
+    seen = {'functional 1': {'functional/test_x.py::a': error,
+                             'functional/test_x.py::b': error._replace(
+                                 outcome='passed')}}
+
+    [line] = suite_results.failed(seen)
+
+    assert line.startswith(
+        'functional 1: functional/test_x.py::a failed: Error: one twoxx')
+    assert len(line) < 400
 
 
 def test_stages_follow_each_other_and_lanes_do_not(tmp_path, monkeypatch):
