@@ -137,7 +137,11 @@ class Cloud:
                     '%s cannot be made (%s): name another folder with '
                     '--state-dir or SANDBOX_STATE_DIR.'
                     % (path, os.strerror(error.errno))) from None
-            if path.stat().st_uid != os.getuid():
+            owners = {path.stat().st_uid}
+            if path == self.run:
+                # In /tmp, another user may link to a folder of this user.
+                owners.add(path.lstat().st_uid)
+            if owners != {os.getuid()}:
                 raise SandboxError(
                     '%s belongs to another user: name a folder of your own '
                     'with --state-dir or SANDBOX_STATE_DIR.' % path)

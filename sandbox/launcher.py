@@ -79,6 +79,9 @@ _WITH_CLOUDS = {'demo': 1, 'sandbox': 1, 'bench': 1, 'faults': 1,
 # clouds that people use are on networks below.
 SUITE = {'2026.2': ('127.101.0', 2), '2024.1': ('127.111.0', 3)}
 OLD_LINE = '2024.1'
+# Which environments of tox "suite" installs.
+SUITE_ENVIRONMENTS = ('py3', 'py3-2024.1', 'py3-2024.2', 'py3-2025.1',
+                      'py3-2025.2', 'py3-2026.1')
 
 # Options that name another cloud, which checks the same as it starts.
 _OF_ANOTHER = ('--release', '--state-dir')
@@ -137,12 +140,17 @@ def _named(arguments):
     return named
 
 
-def installs_old_line(name, arguments):
-    """Return True if a command installs OpenStack 2024.1."""
-    wanted = any(
-        environment == 'suite' or environment.endswith('-' + OLD_LINE)
-        for environment in _environments(name, arguments))
-    return wanted and not _is_installed('cloud-' + OLD_LINE)
+def lines_to_install(name, arguments):
+    """Return the release lines that a command installs, '' for the default.
+
+    :param name: of a verb; each installs the default line.
+    """
+    environments = _environments(name, arguments)
+    lines = {environment.partition('-')[2] for environment in (
+        SUITE_ENVIRONMENTS if 'suite' in environments else environments)}
+    return sorted(line for line in lines | {''} if not any(
+        _is_installed(folder + ('-' + line if line else ''))
+        for folder in ('cloud', 'py3')))
 
 
 def tox_arguments(name, arguments):
@@ -309,9 +317,9 @@ def find_missing(name, arguments, python, environ):
         missing += prerequisites.check_python(python, manager)
     wrong = prerequisites.check_variables(environ)
     wanted = clouds(name, arguments, {} if wrong else environ)
-    missing += prerequisites.of_installation(
-        CLONE, _is_installed(), len(wanted))
-    if installs_old_line(name, arguments):
+    lines = lines_to_install(name, arguments)
+    missing += prerequisites.of_installation(CLONE, len(lines), len(wanted))
+    if OLD_LINE in lines:
         missing += prerequisites.check_compiler(
             prerequisites.ask_compiler(), manager)
     if wanted:

@@ -59,6 +59,8 @@ _SYSCTLS = {
     'kernel/apparmor_restrict_unprivileged_userns': ('1', '0'),
 }
 
+_CGROUPS = '/sys/fs/cgroup'
+
 # sched.h and sys/mount.h; the module "os" knows them from Python 3.12 on.
 _CLONE_NEWNS = 0x20000
 _CLONE_NEWPID = 0x20000000
@@ -392,7 +394,34 @@ def _available_memory_mib():
     """Return what can be had without swapping, and the free swap."""
     kib = dict(re.findall(r'^(\w+):\s+(\d+) kB$', _read('/proc/meminfo'),
                           re.MULTILINE))
-    return (int(kib['MemAvailable']) + int(kib.get('SwapFree', 0))) >> 10
+    available = (int(kib['MemAvailable']) + int(kib.get('SwapFree', 0))) >> 10
+    return min([available] + _left_by_groups(_CGROUPS, '/proc/self/cgroup'))
+
+
+def _left_by_groups(root, membership):
+    """Return the MiB that each control group of this process has left.
+
+    A container may have less than its host. See "Memory" in the kernel's
+    cgroup-v2.rst; a group without a limit, and cgroup v1, count for nothing.
+
+    :param root: where cgroup2 is mounted.
+    :param membership: path of a file as /proc/self/cgroup.
+    """
+    left = []
+    with contextlib.suppress(OSError):
+        [path] = re.findall('^0::/(.*)$', _read(membership),
+                            re.MULTILINE) or ['']
+        parts = [part for part in path.split('/') if part]
+        for depth in range(len(parts) + 1):
+            folder = os.path.join(root, *parts[:depth])
+            with contextlib.suppress(OSError, ValueError):
+                # "max" is no number.
+                limit = int(_read(os.path.join(folder, 'memory.max')))
+                used = int(_read(os.path.join(folder, 'memory.current')))
+                cache = re.findall(r'^inactive_file (\d+)$', _read(
+                    os.path.join(folder, 'memory.stat')), re.MULTILINE)
+                left.append((limit - used + int((cache or [0])[0])) >> 20)
+    return left
 
 
 # The clone
@@ -602,10 +631,10 @@ def _inodes(address, port):
 
 # All together
 
-def of_installation(clone, installed, count=0):
+def of_installation(clone, lines, count=0):
     """Return what is missing to install anything into the clone.
 
-    :param installed: whether the release line is there already.
+    :param lines: number of the release lines that are not there yet.
     :param count: of the local clouds that will write into it.
     """
     status = os.statvfs(clone)
@@ -615,8 +644,7 @@ def of_installation(clone, installed, count=0):
             + check_folder(clone, _write_problem(clone),
                            bool(status.f_flag & os.ST_NOEXEC),
                            status.f_bavail * status.f_frsize >> 20,
-                           (0 if installed else _INSTALLED_MIB)
-                           + count * _CLOUD_DISK_MIB))
+                           lines * _INSTALLED_MIB + count * _CLOUD_DISK_MIB))
 
 
 def of_clouds(wanted):

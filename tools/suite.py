@@ -35,6 +35,7 @@ LINES = {'unit': (OLD, NEW), 'templates': (OLD, NEW), 'agent': (NEW,),
 _ENGINES_NETWORKS = {NEW: '127.121.0', OLD: '127.122.0'}
 
 _PROGRESS_SECONDS = 60
+_INTERRUPT_SECONDS = 1
 
 
 class Suite(typing.NamedTuple):
@@ -112,11 +113,13 @@ def _engines(line):
 def install(say):
     """Make the environments of all lines, as far as there is a Python."""
     say('Installing what is missing.')
-    subprocess.run(
+    done = subprocess.run(
         [sys.executable, '-m', 'tox', 'run-parallel',
          '--parallel-no-spinner', '--notest', '--skip-missing-interpreters',
          'true', '-e', ','.join(map(_environment, ALL))],
-        cwd=REPO, check=True)
+        cwd=REPO, check=False)
+    if done.returncode:
+        sys.exit('suite: the installation failed, see above.')
     for line in ALL:
         if not _is_installed(line):
             say('OpenStack %s is left out: this machine has no Python for it.'
@@ -175,6 +178,9 @@ def run_all(stages, say):
             running.add(suite.name)
             done.append(run(suite, say))
             running.discard(suite.name)
+            if done[-1].status:
+                # Ctrl-C ends a suite, and the main thread may hear it later.
+                over.wait(_INTERRUPT_SECONDS)
 
     over = threading.Event()
     by_name = {suite.name: suite for stage in stages for lane in stage

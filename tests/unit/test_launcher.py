@@ -8,6 +8,7 @@ import fcntl
 import io
 import os
 import pathlib
+import re
 import shutil
 import signal
 import socket
@@ -146,17 +147,41 @@ def test_clouds_of_all_tests_are_those_of_its_runner(monkeypatch, arguments):
     assert 2 == len(launcher.clouds(arguments[0], arguments[1:], {}))
 
 
-@pytest.mark.parametrize(('arguments', 'old'), [
-    (['suite'], True), (['tox', '-e', 'pep8,demo-2024.1'], True),
-    (['tox', '-e', 'suite'], True),
-    (['test'], False), (['tox', '-e', 'demo'], False),
+@pytest.mark.parametrize(('arguments', 'lines'), [
+    (['suite'], ['', '2024.1', '2024.2', '2025.1', '2025.2', '2026.1']),
+    (['tox', '-e', 'suite'],
+     ['', '2024.1', '2024.2', '2025.1', '2025.2', '2026.1']),
+    (['tox', '-e', 'pep8,demo-2024.1'], ['', '2024.1']),
+    (['test'], ['']), (['tox', '-e', 'demo'], ['']),
 ])
-def test_old_line_is_known_by_its_commands(
-        tmp_path, monkeypatch, arguments, old):
-    """A compiler would be asked for that the newest line does not need."""
+def test_lines_are_known_by_their_commands(
+        tmp_path, monkeypatch, arguments, lines):
+    """A disk would be full, or a compiler missing, after some minutes."""
     monkeypatch.setattr(launcher, 'CLONE', str(tmp_path))
 
-    assert old == launcher.installs_old_line(arguments[0], arguments[1:])
+    assert lines == launcher.lines_to_install(arguments[0], arguments[1:])
+
+    monkeypatch.setattr(launcher, '_is_installed', lambda folder: (
+        folder in ('cloud', 'cloud-2024.1', 'py3-2025.1')))
+    assert [line for line in lines if line not in ('', '2024.1', '2025.1')
+            ] == launcher.lines_to_install(arguments[0], arguments[1:])
+
+
+def test_lines_of_the_suite_are_those_of_its_runner():
+    """One more would be installed without being asked for."""
+    assert sorted(launcher.SUITE_ENVIRONMENTS) == sorted(
+        map(suite._environment, suite.ALL))
+
+
+def test_clouds_of_tox_are_those_of_its_workers():
+    """Ports and memory of another number of clouds would be asked for."""
+    tox = (cloud.REPO / 'tox.ini').read_text()
+    workers = re.findall(
+        r'^\[testenv:(\w+).*\](?:\n.+)*?\ncommands = .* -n (\d+) .*functional',
+        tox, re.MULTILINE)
+
+    assert [(environment, str(launcher._WITH_CLOUDS[environment]))
+            for environment in ('functional', 'core')] == workers
 
 
 @pytest.mark.parametrize(('arguments', 'tox'), [

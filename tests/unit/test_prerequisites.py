@@ -223,6 +223,39 @@ def test_memory_is_counted_by_clouds():
         problem.what)
 
 
+def test_memory_of_a_container_is_that_of_its_group(tmp_path):
+    """Its host has enough, and the kernel kills the cloud."""
+    membership = tmp_path / 'cgroup'
+    membership.write_text('4:memory:/v1\n0::/a/b\n')
+
+    def group(name, limit, used, cache):
+        folder = tmp_path / name
+        folder.mkdir(exist_ok=True)
+        (folder / 'memory.max').write_text('%s\n' % limit)
+        (folder / 'memory.current').write_text('%d\n' % (used << 20))
+        (folder / 'memory.stat').write_text(
+            'active_file 1\ninactive_file %d\n' % (cache << 20))
+
+    assert [] == prerequisites._left_by_groups(str(tmp_path), str(membership))
+    group('a', 2048 << 20, 1000, 200)
+    group('a/b', 'max', 500, 0)
+    assert [1248] == prerequisites._left_by_groups(str(tmp_path),
+                                                   str(membership))
+    # In a namespace of its own a group is at the root.
+    group('.', 64 << 20, 10, 0)
+    membership.write_text('0::/\n')
+    assert [54] == prerequisites._left_by_groups(str(tmp_path),
+                                                 str(membership))
+
+
+def test_memory_is_the_least_of_all_limits(monkeypatch):
+    """The limit of a container would be read and not used."""
+    monkeypatch.setattr(prerequisites, '_left_by_groups',
+                        lambda root, membership: [7])
+
+    assert 7 == prerequisites._available_memory_mib()
+
+
 def test_readme_has_the_figures_that_are_asked_for():
     """A machine that has what the README asks for would be refused."""
     readme = ' '.join((cloud.REPO / 'README.rst').read_text().split())

@@ -6,12 +6,14 @@ import email.mime.multipart
 import email.mime.text
 import json
 import os
+import pathlib
 import pwd
 import re
 import shlex
 import shutil
 import signal
 import socket
+import stat
 import subprocess
 import sys
 import time
@@ -294,6 +296,26 @@ def test_another_network_than_the_first_one_is_refused(local, monkeypatch):
 
     assert ('made on the network 127.9.9.0/24, not 127.8.8.0/24: set '
             'SANDBOX_NETWORK=127.9.9') in str(refusal.value)
+
+
+@pytest.mark.parametrize('called', ['stat', 'lstat'])
+def test_folder_of_another_user_is_refused(tmp_path, monkeypatch, called):
+    """Passwords would be written where that user reads them."""
+    long = cloud.Cloud(tmp_path / ('x' * 100))
+    monkeypatch.setattr(cloud.Cloud, 'run', tmp_path / 'link')
+    (tmp_path / 'folder').mkdir()
+    long.run.symlink_to(tmp_path / 'folder')
+    real = getattr(pathlib.Path, called)
+    long.make_folders()
+
+    def of_another(path, **options):
+        found = list(real(path, **options))
+        found[stat.ST_UID] += path == long.run
+        return os.stat_result(found)
+    monkeypatch.setattr(pathlib.Path, called, of_another)
+
+    with pytest.raises(cloud.SandboxError, match='belongs to another user'):
+        long.make_folders()
 
 
 def test_name_of_heat_stands_for_all_of_it(local):
