@@ -398,18 +398,21 @@ def _interrupt(pid):
 
     By SIGTERM tox ends at once, and what it runs goes on without it.
     """
-    for process in [pid] + _children(pid):
+    for process in [pid] + _descendants(pid):
+        # Services of a local cloud have process groups of their own.
         with contextlib.suppress(OSError):
-            os.kill(process, signal.SIGINT)
+            if os.getpgid(process) == os.getpgid(0):
+                os.kill(process, signal.SIGINT)
 
 
-def _children(pid):
-    """Return the children of a process, which each have a thread of it."""
+def _descendants(pid):
+    """Return the children of a process, and theirs."""
     found = []
     with contextlib.suppress(OSError):
         for thread in os.listdir('/proc/%d/task' % pid):
             with open('/proc/%d/task/%s/children' % (pid, thread)) as stream:
-                found += map(int, stream.read().split())
+                for child in map(int, stream.read().split()):
+                    found += [child] + _descendants(child)
     return found
 
 

@@ -117,7 +117,7 @@ class LocalCloud:
 
         :param keep: leave it running even if it was not.
         """
-        was_up = all(row['state'] == 'running' for row in self.status())
+        was_up = self.is_up()
         if not was_up:
             self.up()
         try:
@@ -384,6 +384,10 @@ class LocalCloud:
             self.processes.stop(service.name, 0)
 
     # Status
+
+    def is_up(self):
+        """Return True if every service runs."""
+        return all(row['state'] == 'running' for row in self.status())
 
     def status(self):
         """Return a list of what is known of every service."""

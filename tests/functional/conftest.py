@@ -17,6 +17,7 @@ from xdist import scheduler
 from sandbox import cloud
 from sandbox import lifecycle
 from sandbox import releases
+from tests import started
 from tests.functional import secrets_in_logs
 from tests.functional import tenant
 
@@ -52,10 +53,16 @@ def pytest_xdist_make_scheduler(config, log):
     return LongestFirst(config, log)
 
 
+def pytest_unconfigure(config):
+    if not hasattr(config, 'workerinput'):
+        started.stop_all(config.getoption('numprocesses', None) or 0,
+                         os.environ)
+
+
 @pytest.fixture(scope='session')
 def local():
     """The local cloud, up."""
-    with lifecycle.LocalCloud(cloud.Cloud()).running() as local:
+    with started.running(lifecycle.LocalCloud(cloud.Cloud())) as local:
         begin = secrets_in_logs.sizes(local)
         yield local
         # What all tests together have made the services say.

@@ -438,13 +438,23 @@ def test_interrupted_tests_are_waited_for(tmp_path):
         'signal.signal(signal.SIGINT, end)\n'
         'print("ready", flush=True)\n'
         'signal.pause()\n')
-    # It dies of SIGTERM, and at Ctrl-C it waits for what it runs.
+    # A service has a session of its own, and is stopped by what started it.
+    service = tmp_path / 'service.py'
+    service.write_text(
+        'import time\n'
+        'try: time.sleep(1)\n'
+        'except KeyboardInterrupt: print("service interrupted")\n')
+    # They wait for what they run, as pytest does for its workers.
+    waiting = ('import signal, subprocess, sys\n'
+               'signal.signal(signal.SIGINT, lambda number, frame: None)\n'
+               'subprocess.Popen([sys.executable, %r],\n'
+               '                 start_new_session=True)\n'
+               'sys.exit(subprocess.Popen([sys.executable, %%r]).wait())\n'
+               % str(service))
+    runner = tmp_path / 'runner.py'
+    runner.write_text(waiting % str(command))
     tox = tmp_path / 'tox.py'
-    tox.write_text(
-        'import signal, subprocess, sys\n'
-        'signal.signal(signal.SIGINT, lambda number, frame: None)\n'
-        'sys.exit(subprocess.Popen([sys.executable, %r]).wait())\n'
-        % str(command))
+    tox.write_text(waiting % str(runner))
     code = ('import sys; from sandbox import launcher; '
             'sys.exit(launcher._wait_for([sys.executable, %r]))' % str(tox))
     for number, to in ((signal.SIGTERM, os.kill), (signal.SIGINT, os.killpg)):

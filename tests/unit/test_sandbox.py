@@ -31,6 +31,7 @@ from sandbox import releases
 from sandbox import services
 from sandbox.services import aodh
 from sandbox.services import rabbitmq
+from tests import started
 
 
 @pytest.fixture(autouse=True)
@@ -67,6 +68,41 @@ def python(code):
 
 
 SLEEP = 'import time; time.sleep(60)'
+
+
+@pytest.mark.parametrize('killed', [False, True])
+def test_cloud_of_killed_tests_is_stopped(local, procs, killed):
+    """It would run for ever, and each next run take it for a user's."""
+    procs.start(python(SLEEP))
+    if killed:
+        started._mark(local).touch()
+
+    # More workers were asked for than got a cloud.
+    started.stop_all(2, {'SANDBOX_STATE_DIR': str(local.state)})
+
+    assert killed == (procs.pid('thing') is None)
+    assert not started._mark(local).exists()
+
+
+@pytest.mark.parametrize(('was_up', 'mark', 'stopped'), [
+    (True, False, False), (True, True, True), (False, False, True)])
+def test_cloud_is_left_as_the_tests_found_it(
+        local, procs, monkeypatch, was_up, mark, stopped):
+    """A user's own cloud would be stopped by the tests."""
+    if was_up:
+        procs.start(python(SLEEP))
+    if mark:
+        started._mark(local).touch()
+    tested = lifecycle.LocalCloud(local, say=lambda _text: None)
+    monkeypatch.setattr(tested, 'is_up', lambda: bool(procs.pid('thing')))
+    monkeypatch.setattr(tested, 'up', lambda: procs.start(python(SLEEP)))
+
+    with pytest.raises(KeyboardInterrupt), started.running(tested):
+        assert started._mark(local).exists() == stopped
+        raise KeyboardInterrupt
+
+    assert stopped == (procs.pid('thing') is None)
+    assert not started._mark(local).exists()
 
 
 def test_started_service_is_found_by_another_process(local, procs):
