@@ -11,6 +11,7 @@ along the arrows and deletes against them. Use `tox -e genref` to run it; with
 import dataclasses
 import html
 import itertools
+import math
 import pathlib
 import sys
 import textwrap
@@ -351,7 +352,7 @@ def _ports(drawing):
             box.centre for box in (drawing.boxes[above], drawing.boxes[below])
             if box.is_helper]
         if len(places) == 2 and abs(places[0] - places[1]) < _BEND:
-            x = places[-1] if len(ends) == 1 else sum(places) / 2
+            x = places[-1] if len(ends) == 1 else math.fsum(places) / 2
             ports.update(dict.fromkeys(ends, x))
     return ports
 
@@ -381,8 +382,9 @@ def _labels(words, routes, ground):
                   for place in _along(route)]
 
         def covers(area):
-            return (100 * sum(_overlap(area, other) for other in taken)
-                    + sum(_overlap(area, (x, y, x, y)) for x, y in others))
+            return (100 * math.fsum(_overlap(area, other) for other in taken)
+                    + math.fsum(_overlap(area, (x, y, x, y))
+                                for x, y in others))
 
         # Close to where it is used, or between other rows that it passes.
         pieces = list(itertools.pairwise(points))[::-2]
@@ -506,8 +508,9 @@ def number(value):
 
 
 def text_width(words, size, bold=False):
-    width = sum(_NARROW.get(c) or _WIDE.get(c)
-                or (_CAPITAL if c.isupper() else _OTHER) for c in words)
+    width = math.fsum(
+        _NARROW.get(c) or _WIDE.get(c)
+        or (_CAPITAL if c.isupper() else _OTHER) for c in words)
     return width * size * (1.06 if bold else 1)
 
 

@@ -17,12 +17,18 @@ import pytest
 
 from sandbox import bootstrap
 from sandbox import cloud
+from sandbox import releases
 from tests.functional import tenant
 
 PAGES = cloud.REPO / 'doc' / 'source'
 
 # Where examples/sessions listens.
 PORT = 7000
+
+# As the page says it for another release line than the usual one.
+RUN = {} if releases.current() == releases.DEFAULT else {
+    './run sandbox': './run tox -qq run -e %s --' % releases.named(
+        'sandbox', releases.current())}
 
 
 def blocks(page, heading):
@@ -79,9 +85,9 @@ def sessions(local, project, build):
     """A shell in which the page about the local cloud was followed."""
     stack = name()
     shell = Shell(local, {'my-sessions': stack, 'my-stack': stack,
-                          'NAME': 'sessions', 'build/': build})
-    _run, create = blocks('local_cloud.rst', 'Start')
-    shell.run(create)
+                          'NAME': 'sessions', 'build/': build, **RUN})
+    start, create = blocks('local_cloud.rst', 'Start')
+    shell.run(start, create)
     yield shell, project.heat.resources.get(
         stack, 'sessions').physical_resource_id
     shell.run('openstack stack delete --wait --yes my-sessions')
@@ -124,6 +130,18 @@ def listens(address):
             return True
     except OSError:
         return False
+
+
+def test_status_and_logs_of_the_local_cloud(local):
+    """A visitor would not learn why a stack failed."""
+    [commands] = blocks('local_cloud.rst', 'Status, logs and stop')
+    *look, stop = commands.strip().splitlines()
+
+    said = Shell(local, RUN).run(*look)
+
+    assert './run sandbox down' == stop
+    assert re.search(r'^heat +\S+.* running', said, re.MULTILINE)
+    assert local.logs('heat')[0].read_text()[:200] in said
 
 
 def test_local_cloud_page_drains_a_server(project, sessions):
