@@ -45,6 +45,14 @@ class Bad(typing.NamedTuple):
     # The parameter that the message names, if it is no requirement's.
     named: bool = True
 
+    def is_told(self, said):
+        """Return True if a message says what is right, and of what."""
+        # What is right may have the name in it.
+        rest = said if len(self.parameters) > 1 else said.replace(
+            self.says, '')
+        return self.says in said and (not self.named or all(
+            name in rest for name in self.parameters))
+
     @property
     def id(self):
         """Short, and the same in both runs."""

@@ -17,9 +17,9 @@ from xdist import scheduler
 from sandbox import cloud
 from sandbox import lifecycle
 from sandbox import releases
-from tests import started
 from tests.functional import secrets_in_logs
 from tests.functional import tenant
+from tests import started
 
 
 # Seconds of each file on each line; "tox -e suite -- --write-seconds" writes

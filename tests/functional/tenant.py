@@ -381,6 +381,30 @@ class Stack:
             # first, and fails over a request that looks for them then.
             wait_for('the end of the stack', self.is_gone)
 
+    def delete_and_read(self, server):
+        """Delete the stack; return what the agent of a server has logged."""
+        log = self.project.guest(server) / 'var/log/drain-agent.log'
+        wait_for('the agent', lambda: (
+            'info server' in self.project.agent_log(server)))
+        # An open file outlives its server.
+        with log.open() as stream:
+            self.start_delete()
+            wait_for('the stack to be gone', self.is_gone)
+            return stream.read()
+
+    def wait_for_guards(self, count, read_log):
+        """Wait until guards have been asked so often to let a server go.
+
+        Heat takes a minute to come down to them in another attempt, and
+        until then the state is that of the attempt before.
+
+        :param read_log: returns what Heat has logged.
+        """
+        wait_for('another attempt', lambda: count <= read_log().count(
+            'deleting DrainWaitCondition "'))
+        # A guard polls every three seconds.
+        time.sleep(4)
+
     def suspend(self):
         self.project.heat.actions.suspend(self.id)
         self.wait('SUSPEND_COMPLETE')

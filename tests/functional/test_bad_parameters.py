@@ -89,6 +89,4 @@ def test_bad_parameters_are_refused(refusals, row):
     said = refusals[0][repr(row)]
 
     assert said is not None, 'the stack was made'
-    assert row.says in said
-    if row.named:
-        assert all(name in said for name in row.parameters)
+    assert row.is_told(said), said

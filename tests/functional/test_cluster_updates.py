@@ -207,7 +207,13 @@ def test_bounds_move_the_number(stack):
     """A bound would be written down and not kept."""
     assert 2 == len(stack.members())
 
-    stack.update(min_size=3, size=3)
+    # The size of the template is the same; the bound alone moves the number.
+    start_update(stack, max_size=1)
+    let_everybody_go(stack, 1)
+    stack.wait('UPDATE_COMPLETE')
+    assert 1 == len(stack.members())
+
+    stack.update(min_size=3, size=3, max_size=6)
     assert 3 == len(stack.members())
     stack.update(min_size=0)
     start_update(stack, max_size=2, size=2)

@@ -14,6 +14,7 @@ import textwrap
 import uuid
 
 import pytest
+import requests
 
 from sandbox import bootstrap
 from sandbox import cloud
@@ -99,7 +100,8 @@ def group(local, build, tmp_path_factory):
     application = tmp_path_factory.mktemp('application') / 'user_data.sh'
     application.write_text(
         (cloud.REPO / 'examples/quickstart/user_data.sh').read_text().replace(
-            'sleep 60', 'sleep 1'))
+            # Long enough to be seen.
+            'sleep 60', 'sleep 20'))
     stack = name()
     shell = Shell(local, {
         'my-group': stack, 'my-stack': stack, 'IMAGE': bootstrap.IMAGE,
@@ -154,7 +156,7 @@ def test_local_cloud_page_drains_a_server(project, sessions):
 
     said = shell.run(*blocks('local_cloud.rst', 'Scale in'))
 
-    assert "'draining': {" in said
+    assert "'draining': {'" in said
     assert 'finished 12' == said.splitlines()[-1]
     wait_for_scale_in(project, stack, before)
 
@@ -166,9 +168,10 @@ def test_output_of_the_nested_stack_is_current(project, sessions):
 
     said = shell.run(current)
 
-    assert servers_of(project, stack)
-    for server in servers_of(project, stack):
-        assert server in said
+    found = set(re.findall('[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}',
+                           said))
+    assert found == set(servers_of(project, stack))
+    assert found and found <= set(project.servers())
 
 
 def test_quickstart_drains_a_server(project, group):
@@ -178,7 +181,7 @@ def test_quickstart_drains_a_server(project, group):
 
     said = shell.run(*blocks('quickstart.rst', 'Scale in'))
 
-    assert "'draining': {" in said
+    assert "'draining': {'" in said
     wait_for_scale_in(project, stack, before)
 
 
@@ -195,4 +198,5 @@ def test_scaling_url_is_replaced_as_the_page_says(project, group):
     shell.run(blocks('security.rst', 'Replace a scaling URL')[0])
 
     assert url() != old
+    assert not requests.post(old, timeout=60).ok
     assert servers == servers_of(project, stack)

@@ -66,6 +66,14 @@ class Guest:
     def status(self):
         return self._box.read('tmp/status')
 
+    def handler_waits(self):
+        """Return True if a handler that was started waits for somebody."""
+        tenant.wait_for('the handler', lambda: not (
+            self._box.root / 'tmp/request').exists())
+        # It looks five times a second: it has looked.
+        time.sleep(1)
+        return not self.status()
+
     def wait_for_handler(self):
         """Return its exit status, and what all handlers have said so far."""
         status = tenant.wait_for('the end of the handler', self.status)
@@ -131,9 +139,7 @@ def test_nginx_handler_waits_for_what_the_kernel_still_sends(box):
         tenant.wait_for('nginx to end',
                         lambda: not guest.runs('run/nginx.pid'))
         guest.start_handler()
-        # It looks five times a second: it has looked.
-        time.sleep(1)
-        assert '' == guest.status()
+        assert guest.handler_waits()
         for data in iter(lambda: client.recv(64 * 1024), b''):
             answer += data
 
@@ -157,7 +163,7 @@ def test_nginx_handler_runs_twice_and_dies_in_between(box):
         guest.start_handler()
         with pytest.raises(ConnectionRefusedError):
             open_connection(guest.address, real.NGINX_PORT)
-        assert guest.runs('run/nginx.pid')
+        assert guest.handler_waits()
         for data in iter(lambda: client.recv(1024 * 1024), b''):
             answer += data
 
@@ -189,7 +195,7 @@ def test_haproxy_handler_runs_twice_and_dies_in_between(box):
         assert b'still there?' == server.recv(100)
         server.sendall(b'yes')
         assert b'yes' == client.recv(100)
-        assert '' == guest.status()
+        assert guest.handler_waits()
 
     assert 0 == guest.wait_for_handler()[0]
     guest.start_handler()

@@ -133,6 +133,8 @@ def test_drain_goes_on_when_its_engine_dies(local, project, engines, log_of):
         # deletion, which waits for the same drain.
         assert 'DELETE_IN_PROGRESS' == stack.status()
         stack.start_delete()
+        stack.wait_for_guards(2, lambda: ''.join(map(log_of, engines)))
+        assert 'ACTIVE' == project.servers()[second]
         assert {second: tokens[second]} == stack.pending()
 
         project.release(second)

@@ -47,10 +47,11 @@ def maps_the_alarms(path):
 def test_every_environment_starts_updates_and_is_deleted(project, stacks):
     """A value that can be set once only means a new stack, hence a drain."""
     before = {name: stack.alarms() for name, stack in stacks.items()}
+    hooks = {name: stack.resource('hook').physical_resource_id
+             for name, stack in stacks.items()}
     names = [stack.name for stack in stacks.values()]
     # Queue and policies of a hook have its name, where there is a hook.
-    names += filter(None, [stack.resource('hook').physical_resource_id
-                           for stack in stacks.values()])
+    names += filter(None, hooks.values())
 
     image = project.create_image()
     for stack in stacks.values():
@@ -65,8 +66,11 @@ def test_every_environment_starts_updates_and_is_deleted(project, stacks):
             assert 3 == stack.cluster().max_size
             assert 200 + 3600 == stack.cluster().timeout
         after = stack.alarms()
+        assert hooks[name] == stack.resource('hook').physical_resource_id
         # The same alarms, with the new thresholds.
-        assert before[name].keys() == after.keys()
+        assert ({key: alarm['alarm_id'] for key, alarm in after.items()}
+                == {key: alarm['alarm_id']
+                    for key, alarm in before[name].items()})
         assert not any(rules(after[key]) == rules(before[name][key])
                        for key in after)
     assert any(before.values())
@@ -89,8 +93,7 @@ def test_minimal_example_drains_when_nobody_is_connected(project):
         'minimal', environments=[tenant.MANUAL], **SERVER, max_size=1)
     [server] = stack.members()
 
-    stack.start_delete()
-    tenant.wait_for('the stack to be gone', stack.is_gone)
+    assert 'handler wait_ports: succeeded' in stack.delete_and_read(server)
 
     assert server not in project.servers()
 
@@ -110,8 +113,7 @@ def test_full_example_serves_and_drains(project):
     url = stack.output('url')
 
     tenant.wait_for('the page', lambda: answers(url))
-    stack.start_delete()
-    tenant.wait_for('the stack to be gone', stack.is_gone)
+    assert 'handler 50-nginx: succeeded' in stack.delete_and_read(server)
 
     assert server not in project.servers()
     assert not answers(url)

@@ -2,6 +2,8 @@
 
 """Senlin or Zaqar is missing, down, or answers 500, and comes back."""
 
+import time
+
 from heatclient import exc as heat_exceptions
 import pytest
 
@@ -93,6 +95,10 @@ def test_stack_delete_waits_for_services_that_are_away(project, engine_log):
         [token] = stack.wait_for_drains(1).values()
         with senlin.outage():
             assert 'ACTIVE' == project.servers()[server]
+        # The condition polls every three seconds.
+        time.sleep(4)
+        assert 'ACTIVE' == project.servers()[server]
+        assert {server: token} == stack.pending()
         stack.signal({'lifecycle_action_token': token})
         tenant.wait_for('the stack to be gone', stack.is_gone)
 

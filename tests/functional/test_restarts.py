@@ -34,19 +34,21 @@ def test_signal_outlives_a_dead_heat(local, project):
     assert 'ACTIVE' == project.servers()[other]
 
 
-def test_stack_delete_is_finished_by_a_second_one(local, project):
+def test_stack_delete_is_finished_by_a_second_one(local, project, engine_log):
     """A stack nobody can delete, or a second attempt without drain."""
     stack = project.create_gated(size=1)
     [server] = stack.members()
 
     stack.start_delete()
     tenant.wait_for('the drain', lambda: project.is_draining(server))
+    [token] = stack.pending().values()
     local.kill('heat')
     local.start('heat')
     stack.start_delete()
+    stack.wait_for_guards(2, engine_log)
 
     assert 'ACTIVE' == project.servers()[server]
-    [token] = stack.pending().values()
+    assert {server: token} == stack.pending()
     assert token in (project.guest(server) / 'var/lib/draining').read_text()
 
     project.release(server)

@@ -117,9 +117,10 @@ def test_guest_sees_no_secret_of_the_cloud(local, project, server):
         root = pathlib.Path('/proc', stream.read().split()[0], 'root')
 
     assert (root / 'var/www/boots').exists()
-    secrets = local.cloud.state / 'secrets.json'
-    assert secrets.exists()
-    assert not (root / secrets.relative_to('/')).exists()
+    for secrets in (local.cloud.state / 'secrets.json',
+                    local.cloud.clouds_yaml, local.cloud.conf('keystone')):
+        assert secrets.exists()
+        assert not (root / secrets.relative_to('/')).exists()
 
 
 def test_every_service_answers(local):

@@ -54,6 +54,8 @@ def test_two_members_drain_at_once_and_go_one_by_one(project):
     tenant.wait_for('the first deletion',
                     lambda: first not in project.servers())
 
+    # Nova takes its time, and says ACTIVE meanwhile.
+    time.sleep(4)
     assert 'ACTIVE' == project.servers()[second]
     assert [second] == list(stack.pending())
 

@@ -85,7 +85,7 @@ def test_members_that_stay_silent_go_together_at_the_timeout(
               for size, stack in ((2, watched[0]), (MANY, watched[1]))}
 
     # All wait at the same time, and all servers are there.
-    assert MANY + 2 == sum(len(tokens) for tokens in drains.values())
+    assert MANY + 2 == sum(len(stack.pending()) for stack in watched)
     assert members <= set(project.servers())
 
     # What one poll costs, when nothing but the condition asks.

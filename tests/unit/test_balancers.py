@@ -101,7 +101,8 @@ def test_health_is_checked_as_the_monitor_says(health, expected):
     assert expected == [line for line in lines(text)
                         if 'check' in line or 'httpchk' in line
                         if not line.startswith('server ')]
-    assert bool(expected) == (' check ' in text)
+    [server] = [line for line in lines(text) if line.startswith('server ')]
+    assert bool(expected) == (' check ' in server)
 
 
 @pytest.mark.parametrize('options,words', [
@@ -226,7 +227,9 @@ def test_everything_below_goes_with_the_load_balancer():
         member('one'), health=monitor(),
         provisioning_status='PENDING_DELETE'))
 
-    assert {kind: ['DELETED'] for kind in report} == {
+    kinds = ('members', 'healthmonitors', 'pools', 'listeners',
+             'loadbalancers')
+    assert dict.fromkeys(kinds, ['DELETED']) == {
         kind: [entry['provisioning_status'] for entry in entries]
         for kind, entries in report.items()}
 
@@ -291,8 +294,9 @@ def test_refused_configuration_leaves_the_old_one(haproxy, unused_port):
     """One wrong member would take the whole service down."""
     haproxy.apply(served(haproxy, member('one'), port=unused_port))
 
-    with pytest.raises(process.Failed, match='HAProxy refuses'):
-        haproxy.apply('nonsense')
+    for _attempt in range(2):
+        with pytest.raises(process.Failed, match='HAProxy refuses'):
+            haproxy.apply('nonsense')
 
     assert haproxy.running()
     assert 'one' in haproxy.ask('show stat')

@@ -41,6 +41,7 @@ def test_user_data_is_complete(interval, line):
         assert not re.search('@[A-Z]+@', user_data)
         assert 'PATH="/opt/bin:$PATH"' in user_data
         assert line in user_data
+        assert bool(interval) == ('polling_interval' in user_data)
         assert user_data.startswith('#!')
         deployment = template['resources']['deployment_%d' % number]
         assert ['DELETE'] == deployment['properties']['actions']

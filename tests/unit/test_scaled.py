@@ -74,13 +74,16 @@ def test_alarm_is_silent_when_it_was_taken(stack, post, values):
     assert [] == asked(post)
 
 
-def test_request_that_fails_is_repeated_at_once(stack, post):
+@pytest.mark.parametrize('fails', [
+    lambda post: post,
+    lambda post: post.return_value.raise_for_status])
+def test_request_that_fails_is_repeated_at_once(stack, post, fails):
     """The scale-in would come when the fault is over."""
     group = scaled.Group(stack)
-    post.side_effect = scaled.requests.ConnectionError
+    fails(post).side_effect = scaled.requests.HTTPError
 
     for _attempt in range(2):
-        with pytest.raises(scaled.requests.ConnectionError):
+        with pytest.raises(scaled.requests.HTTPError):
             group.ask('old', 1)
 
     assert ['in', 'in'] == asked(post)
@@ -88,15 +91,19 @@ def test_request_that_fails_is_repeated_at_once(stack, post):
 
 def test_scale_out_asks_once_and_waits_for_the_server(stack, post):
     """A group that is slow would grow twice."""
-    def grow(*args, **kwargs):
-        stack.values.update(size=2, servers=['old', 'new'])
-        return mock.DEFAULT
-    post.side_effect = grow
+    active = {'old': 'ACTIVE'}
+    stack.project.servers.side_effect = lambda: dict(active)
+    steps = iter([
+        lambda: None,
+        lambda: stack.values.update(size=2, servers=['old', 'new']),
+        lambda: active.update(new='ACTIVE')])
 
-    with mock.patch.object(scaled.tenant.time, 'sleep'):
+    with mock.patch.object(scaled.tenant.time, 'sleep',
+                           lambda _seconds: next(steps)()):
         scaled.Group(stack).scale_out(10)
 
     assert ['out'] == asked(post)
+    assert [] == list(steps)
 
 
 def test_scale_out_waits_for_the_end_of_the_step(stack, post):
@@ -105,13 +112,18 @@ def test_scale_out_waits_for_the_end_of_the_step(stack, post):
     post.side_effect = lambda *args, **kwargs: (
         stack.values.update(size=2) or mock.DEFAULT)
 
+    naps = []
+
     def sleep(seconds):
         assert ['out'] == asked(post)
-        stack.metadata.clear()
+        naps.append(seconds)
+        # The first one only lets it begin.
+        if len(naps) == 2:
+            stack.metadata.clear()
     with mock.patch.object(scaled.tenant.time, 'sleep', sleep):
         scaled.Group(stack).scale_out(10)
 
-    assert not stack.metadata
+    assert 2 == len(naps)
 
 
 def test_server_keeps_a_group_busy_until_it_is_gone(stack):
