@@ -431,13 +431,14 @@ def test_interrupted_tests_are_waited_for(tmp_path):
     """Clouds would stay up, and nobody be there to stop them."""
     command = tmp_path / 'command.py'
     command.write_text(
-        'import signal, sys\n'
+        'import signal, sys, time\n'
         'def end(number, frame):\n'
         '    print("cleaned up", flush=True)\n'
         '    sys.exit(7)\n'
         'signal.signal(signal.SIGINT, end)\n'
         'print("ready", flush=True)\n'
-        'signal.pause()\n')
+        # A signal just before signal.pause() would be waited for for ever.
+        'while True: time.sleep(0.1)\n')
     # A service has a session of its own, and is stopped by what started it.
     service = tmp_path / 'service.py'
     service.write_text(

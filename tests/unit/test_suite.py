@@ -169,8 +169,9 @@ def test_nothing_is_begun_after_an_interrupt(tmp_path):
             'def command(name, script):\n'
             '    return suite.Suite(name, [sys.executable, "-c", script])\n'
             'suite.run_all([[[\n'
-            '    command("a", "import pathlib, signal;"\n'
-            '            "pathlib.Path(\'a\').touch(); signal.pause()"),\n'
+            '    command("a", "import pathlib, time;"\n'
+            '            "pathlib.Path(\'a\').touch();"\n'
+            '            "[time.sleep(0.1) for _second in range(600)]"),\n'
             '    command("b", "import pathlib; pathlib.Path(\'b\').touch()")'
             ']]], print)\n')
     with subprocess.Popen(
