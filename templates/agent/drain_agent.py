@@ -98,6 +98,7 @@ def log(level, text, *values):
 def describe(error):
     """Say what went wrong, not the URL as http.client does."""
     if isinstance(error, urlerror.HTTPError):
+        error.close()
         return 'HTTP %d' % error.code
     if isinstance(error, urlerror.URLError):
         error = error.reason

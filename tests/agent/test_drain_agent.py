@@ -3,12 +3,14 @@
 """The drain agent does its job, and says so truthfully."""
 
 import datetime
+import io
 import json
 import pathlib
 import re
 import subprocess
 import time
 import types
+import urllib.error
 import uuid
 
 import pytest
@@ -369,6 +371,16 @@ def test_smaller_pages_are_taken_as_well(guest, cloud):
 
 
 # Trouble with the queue
+
+def test_refusal_closes_its_connection():
+    """Each refused poll would hold a socket until Python tidies up."""
+    body = io.BytesIO(b'no')
+    error = urllib.error.HTTPError('http://x/', 403, 'Forbidden', {}, body)
+
+    assert 'HTTP 403' == conftest.load_agent().describe(error)
+
+    assert body.closed
+
 
 def test_servers_look_apart_and_never_late():
     """A cluster would ask at once, or a server be told after the interval."""
