@@ -10,6 +10,7 @@ engine of Heat's see the same there, before and after any of them has died.
 import collections
 import contextlib
 import datetime
+import re
 import threading
 import time
 import uuid
@@ -23,6 +24,7 @@ from heat.objects import resource as resource_objects
 from heat.objects import resource_data
 from oslo_serialization import jsonutils
 from oslo_utils import timeutils
+import sqlalchemy
 
 from . import _claim
 from . import _signals
@@ -31,6 +33,9 @@ from . import _signals
 # a server, a drain.
 SETTINGS = 'drain_settings'
 _DRAIN = 'drain-'
+
+# At the end of the reference ID of a hook, see LifecycleHook.
+_UUID = re.compile(r'[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z')
 
 # What a drain has in its text of which a group wants to know.
 _GROUP = '"group": {'
@@ -116,10 +121,8 @@ class Hook:
         :param reference: what get_resource yields, in any stack of the
             project.
         """
-        rows = resource_objects.Resource.get_all_by_physical_resource_id(
-            context, reference)
-        return next(filter(None, (cls._of(context, row) for row in rows)),
-                    None)
+        return next(filter(None, (cls._of(context, row) for row in
+                                  _rows(context, reference))), None)
 
     @classmethod
     def _of(cls, context, row):
@@ -325,6 +328,41 @@ class Hook:
             if drain.over is not None and not drain.group and (
                     now() > drain.over + _REMEMBERED):
                 resource_data.ResourceData.delete(self, _DRAIN + server)
+
+
+def _rows(context, reference):
+    """Return the resources of the project with a reference ID."""
+    row_id = _row_id(context, reference)
+    if row_id is None:
+        # The reference of an adopted hook is older than its row.
+        return resource_objects.Resource.get_all_by_physical_resource_id(
+            context, reference)
+    try:
+        return [resource_objects.Resource.get_obj(context, row_id)]
+    except exception.NotFound:
+        # It has been deleted in between.
+        return []
+
+
+def _row_id(context, reference):
+    """Return the ID of the row that has its own UUID in a reference ID.
+
+    Heat has an index on UUIDs of resources and none on reference IDs, which it
+    therefore looks for in every row of the site.
+
+    :returns: None if no resource of the project has that UUID and reference.
+    """
+    uuid_ = _UUID.search(reference or '')
+    if not uuid_:
+        return None
+    with db_api.context_manager.reader.using(context):
+        query = context.session.query(models.Resource.id).filter_by(
+            uuid=uuid_[0], physical_resource_id=reference)
+        if not context.is_admin:
+            query = query.join(models.Stack).filter(sqlalchemy.or_(
+                models.Stack.tenant == context.project_id,
+                models.Stack.stack_user_project_id == context.project_id))
+        return query.scalar()
 
 
 def _load(value):

@@ -4,11 +4,18 @@
 
 import contextlib
 import itertools
+import re
 from unittest import mock
 
+from heat.common import exception
+from heat.db import api as db_api
+from heat.db import models
+from heat.objects import resource as resource_objects
 from heat.objects import resource_data
+from heat.tests import utils
 from novaclient import exceptions as nova_exceptions
 from oslo_serialization import jsonutils
+import sqlalchemy
 from zaqarclient.transport import errors as zaqar_errors
 
 from tests.unit import base
@@ -87,6 +94,86 @@ class _GuardTestCase(base.ServiceTestCase):
         self.hook.signal(dict({
             'lifecycle_action_token': token or self.token(),
             'lifecycle_action_result': result, 'reason': 'done'}, **values))
+
+
+class LookupTest(_GuardTestCase):
+    """A hook is found by its reference, for each signal and each poll."""
+
+    def setUp(self):
+        super().setUp()
+        self.reference = self.hook.FnGetRefId()
+        self.find = self.plugin_module('_drains').Hook.find
+
+    def scans(self, function):
+        """Return (number of statements, what SQLite scans for them)."""
+        asked = []
+
+        def note(_connection, _cursor, statement, parameters, *_args):
+            # oslo.db begins each transaction with statements of its own.
+            if 'FROM' in statement:
+                asked.append((statement, parameters))
+        hook = sqlalchemy.engine.Engine, 'before_cursor_execute', note
+        sqlalchemy.event.listen(*hook)
+        try:
+            function()
+        finally:
+            sqlalchemy.event.remove(*hook)
+        with db_api.context_manager.reader.using(self.hook.context) as session:
+            steps = [row[-1] for statement, parameters in asked
+                     for row in session.connection().exec_driver_sql(
+                         'EXPLAIN QUERY PLAN ' + statement, parameters)]
+        self.assertTrue(asked and steps)
+        return len(asked), [step for step in steps
+                            if re.match(r'SCAN resource\b', step)]
+
+    def test_hook_is_found_by_an_index(self):
+        """Each signal would read every resource of the site."""
+        self.assertEqual((2, []), self.scans(lambda: self.assertEqual(
+            self.hook.id, self.find(self.hook.context, self.reference).id)))
+
+        # This is what a scan looks like.
+        self.assertEqual(1, len(self.scans(
+            lambda: resource_objects.Resource.get_all_by_physical_resource_id(
+                self.hook.context, self.reference))[1]))
+
+    def test_hook_of_another_project_is_none(self):
+        """A tenant would end the drains of another one."""
+        other = utils.dummy_context(tenant_id='another')
+        admin = utils.dummy_context(tenant_id='another', is_admin=True)
+
+        self.assertIsNone(self.find(other, self.reference))
+        self.assertEqual(self.hook.id, self.find(admin, self.reference).id)
+        self.assertIsNone(self.find(admin, None))
+
+    def test_users_of_the_stack_find_its_hook(self):
+        """A guest that signals is a user of the stack's own project."""
+        with db_api.context_manager.writer.using(self.hook.context):
+            self.hook.context.session.get(
+                models.Stack, self.hook.stack.id
+            ).stack_user_project_id = 'of-users'
+        user = utils.dummy_context(tenant_id='of-users')
+
+        self.assertEqual(self.hook.id, self.find(user, self.reference).id)
+
+    def test_adopted_hook_is_found(self):
+        """A stack that was abandoned and adopted would never drain."""
+        reference = 'lifecycle-hook-' + SERVER
+        self.hook.resource_id_set(reference)
+
+        self.assertEqual(self.hook.id,
+                         self.find(self.hook.context, reference).id)
+
+    def test_deleted_hook_is_none(self):
+        """A guard would wait for a hook that nobody signals to."""
+        self.run_task(self.hook.delete)
+
+        self.assertIsNone(self.find(self.hook.context, self.reference))
+
+    def test_hook_that_is_deleted_meanwhile_is_none(self):
+        """A guard would fail with a message about a row."""
+        with mock.patch.object(resource_objects.Resource, 'get_obj',
+                               side_effect=exception.NotFound):
+            self.assertIsNone(self.find(self.hook.context, self.reference))
 
 
 class GuardTest(_GuardTestCase):
