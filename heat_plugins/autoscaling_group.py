@@ -14,6 +14,7 @@ from heat.engine import attributes
 from heat.engine import properties
 from heat.engine import resource
 from heat.engine.resources.openstack.heat import autoscaling_group
+from heat.engine.resources import template_resource
 from heat.engine import support
 from heat.objects import resource as resource_objects
 from heat.objects import resource_data
@@ -133,6 +134,25 @@ class AutoScalingGroup(autoscaling_group.AutoScalingResourceGroup):
     # Whether the update under way says how many members there shall be.
     _resets_capacity = False
 
+    def validate(self):
+        """Validate the properties.
+
+        :raises StackValidationFailed: also if the template of a member does
+            not tell its server. The reference of such a member is the
+            identifier of its stack, and nothing would drain.
+        """
+        super().validate()
+        member = self.properties[self.RESOURCE]['type']
+        cls = self.stack.env.get_class(member, files=self.stack.t.files)
+        if (issubclass(cls, template_resource.TemplateResource)
+                and template_resource.STACK_ID_OUTPUT
+                not in cls.attributes_schema):
+            raise exception.StackValidationFailed(message=_(
+                '%(name)s: the template of a member, %(type)s, has no output '
+                '"OS::stack_id", by which a group finds the server that is to '
+                'drain; add it, with the server by get_resource as its value.')
+                % {'name': self.name, 'type': member})
+
     def get_attribute(self, key, *path):
         if key == self.DRAINING:
             return {name: drain.server
@@ -157,7 +177,7 @@ class AutoScalingGroup(autoscaling_group.AutoScalingResourceGroup):
                                                      include_failed=True))
 
     def handle_update(self, json_snippet, tmpl_diff, prop_diff):
-        self._resets_capacity = self.DESIRED_CAPACITY in prop_diff
+        self._resets_capacity = self.DESIRED_CAPACITY in (prop_diff or ())
         super().handle_update(json_snippet, tmpl_diff, prop_diff)
 
     def adjust(self, *args, **kwargs):

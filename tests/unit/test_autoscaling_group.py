@@ -11,7 +11,9 @@ import textwrap
 import types
 from unittest import mock
 
+from heat.common import exception
 from heat.common import identifier
+from heat.common import template_format
 from heat.engine.resources import stack_resource
 from heat.engine import status
 from heat.engine import stk_defn
@@ -213,6 +215,17 @@ class GroupTest(base.ServiceTestCase):
 
     def draining(self):
         return set(self.group.get_attribute('draining'))
+
+    def test_update_of_no_property(self):
+        """Heat's own callers leave the properties out that stay."""
+        self.scale(-1)
+        drains = self.draining()
+        self.group.state_set('UPDATE', 'IN_PROGRESS')
+
+        self.group.handle_update(self.group.t, None, None)
+
+        self.assertEqual(drains, self.draining())
+        self.assertEqual(2, self.size())
 
     def test_scale_in_only_asks(self):
         """A member would go with its sessions."""
@@ -882,6 +895,33 @@ class GroupTest(base.ServiceTestCase):
         self.time.sleep(61)
         self.assertIsNone(self.scale(-1, cooldown=60))
 
+    def validate_member(self, member, **mapping):
+        """Validate a group whose member is made by a template."""
+        files = {'member.yaml': 'heat_template_version: wallaby\n' + member}
+        text = (GROUP % {'hook': self.hook.FnGetRefId(), 'min_size': 0,
+                         'size': 0, 'cooldown': 0, 'length': 1}).partition(
+                             '      resource:')[0]
+        group = dict(template_format.parse(text))
+        group['resources']['group']['properties']['resource'] = {
+            'type': 'Member' if mapping else 'member.yaml'}
+        # A resource holds its stack by a weak reference only.
+        self.stack = self.stack_from(group, files,
+                                     {'resource_registry': mapping})
+        self.stack['group'].validate()
+
+    def test_member_that_does_not_tell_its_server_is_refused(self):
+        """The group would never scale in, and say so in a log only."""
+        told = 'outputs: {OS::stack_id: {value: {get_resource: server}}}\n'
+        server = ('resources: {server: {type: OS::Heat::RandomString}}\n')
+
+        for mapping in ({}, {'Member': 'member.yaml'}):
+            self.validate_member(server + told, **mapping)
+            error = self.assertRaises(
+                exception.StackValidationFailed, self.validate_member,
+                server + told.replace('OS::stack_id', 'server'), **mapping)
+            self.assertIn('group: the template of a member, ', str(error))
+            self.assertIn(' has no output "OS::stack_id"', str(error))
+
     def test_hook_that_is_none_is_refused(self):
         """A scale-in would delete members without a word."""
         self.make(hook='nobody')
@@ -906,11 +946,13 @@ PINNED = {
     'AutoScalingGroup.resize': '26fb32635564',
     'AutoScalingGroup.handle_update': '4cc3116a6a20',
     'AutoScalingGroup.adjust': '4fd7113ce56f',
+    'AutoScalingGroup.validate': '95341ddb5e03',
     'CooldownMixin._check_scaling_allowed': '1ca6c38fd571',
     'CooldownMixin._finished_scaling': '2b230748db65',
     'InstanceGroup._resolve_attribute': (
         '12c90f95e8e7' if releases.current() < '2025.1' else '6e26088afd63'),
     'InstanceGroup.get_size': '239e2c3766c3',
+    'InstanceGroup.validate': '7fe4eb09814b',
     'InstanceGroup.check_create_complete': 'c46984f6fabf',
     'InstanceGroup.handle_update': '48a4e3615748',
     'InstanceGroup._create_template': '57f0a57eb46d',
