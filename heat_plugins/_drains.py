@@ -283,14 +283,23 @@ class Hook:
         return None
 
     def finish(self, outcomes):
-        """Note that whoever waited for drains goes by their outcomes.
+        """Record the outcomes of drains.
 
         :param outcomes: {server: (result, reason)}.
+        :returns: {server: Drain}, as they were before, of those whose outcome
+            nobody else has recorded.
         """
+        if not outcomes:
+            return {}
         over = now()
-        self._change({
-            server: {'result': result, 'reason': reason, 'over': over}
-            for server, (result, reason) in outcomes.items()})
+        with self._claim(*outcomes):
+            known = self.read()
+            first = {server: known[server] for server in outcomes
+                     if server in known and known[server].over is None}
+            self._set(*(drain._replace(
+                result=outcomes[server][0], reason=outcomes[server][1],
+                over=over) for server, drain in first.items()))
+        return first
 
     def leave(self, *drains):
         """Let a group know nothing more of drains."""

@@ -466,9 +466,12 @@ class AutoScalingGroup(autoscaling_group.AutoScalingResourceGroup):
             name: drain for name, drain in drains.items()
             if outcomes[name] is None and not drain.is_posted}))
         over = {name: outcome for name, outcome in outcomes.items() if outcome}
-        hook.finish({drains[name].server: outcome
-                     for name, outcome in over.items()
-                     if drains[name].over is None})
+        first = hook.finish({drains[name].server: outcome
+                             for name, outcome in over.items()
+                             if drains[name].over is None})
+        self._add_events({name: (first[drains[name].server], outcome)
+                          for name, outcome in over.items()
+                          if drains[name].server in first})
         leaving, staying = {}, {}
         for name, (result, reason) in over.items():
             if result == _signals.ROLLBACK:
@@ -480,6 +483,23 @@ class AutoScalingGroup(autoscaling_group.AutoScalingResourceGroup):
                 leaving[name] = drains[name]
         hook.leave(*staying.values())
         return leaving
+
+    def _add_events(self, ended):
+        """Add an event for each drain that has ended without a signal.
+
+        The event of a signal is the hook's.
+
+        :param ended: {name of a member: (drain, outcome)}.
+        """
+        for name, (drain, (result, reason)) in sorted(ended.items()):
+            if drain.result is None:
+                text = _('%(result)s for server %(server)s, member '
+                         '%(member)s, after %(took)d s: %(reason)s.') % {
+                             'result': result, 'server': drain.server,
+                             'member': name, 'took': drain.age,
+                             'reason': reason}
+                LOG.info('%s: %s', self.name, text)
+                self._add_event('SIGNAL', self.status, text)
 
     def _ask(self, hook, drains):
         """Post the messages of drains.

@@ -402,6 +402,54 @@ class GroupTest(base.ServiceTestCase):
         self.assertIsNone(self.sweep())
         self.assertNotIn(oldest, self.members.members)
 
+    def ended(self):
+        """What the events of the group tell of drains."""
+        return [event for event in self.events(self.group)
+                if ' for server ' in event]
+
+    def test_drain_that_ends_without_a_signal_has_an_event(self):
+        """Nobody would know why a server with open sessions went."""
+        oldest, second, _youngest = self.members.members
+        self.scale(-1)
+        self.time.sleep(100)
+        self.sweep()
+        self.assertEqual(
+            ['CONTINUE for server server-%s, member %s, after 100 s: no '
+             'answer within 100 seconds.' % (oldest, oldest)], self.ended())
+
+        self.nova.servers.__getitem__.side_effect = lambda server: 'SHUTOFF'
+        self.scale(-1)
+        self.sweep()
+        self.assertEqual(
+            ['CONTINUE for server server-%s, member %s, after 0 s: it is not '
+             'running.' % (second, second)], self.ended()[1:])
+
+    def test_drain_that_ends_by_a_signal_has_the_event_of_the_hook(self):
+        """Each drain would seem to be two."""
+        oldest = next(iter(self.members.members))
+        self.scale(-1)
+        self.answer(oldest)
+        self.sweep()
+
+        self.assertEqual([], self.ended())
+        self.assertEqual(1, len([event for event in self.events(self.hook)
+                                 if ' for server ' in event]))
+
+    def test_two_engines_that_take_note_add_one_event(self):
+        """A timeout would be counted twice by whoever reads events."""
+        self.scale(-1)
+        self.time.sleep(100)
+        drains = self.plugin_module('_drains')
+        finish = drains.Hook.finish
+
+        def second(hook, outcomes):
+            finish(hook, outcomes)
+            return finish(hook, outcomes)
+        self.patchobject(drains.Hook, 'finish', new=second)
+        self.sweep()
+
+        self.assertEqual([], self.ended())
+
     def test_sweep_comes_twice_and_while_somebody_scales(self):
         """Two engines would remove two members for one answer."""
         oldest = next(iter(self.members.members))
