@@ -36,6 +36,11 @@ def _parser():
         help='run Heat as on a site: its APIs, N engines, and RabbitMQ '
              'between them; 0 is one process for all (default: '
              '$SANDBOX_HEAT_ENGINES, or as at the last start, or 0)')
+    up.add_argument(
+        '--profile', choices=cloud.PROFILES,
+        help='"production": Heat as on a site, with engines that fork, '
+             'RabbitMQ and MariaDB (default: $SANDBOX_PROFILE, or as at the '
+             'last start, or "ordinary")')
     down = verbs.add_parser('down', help='stop what was started')
     down.add_argument('--purge', action='store_true',
                       help='remove all data as well')
@@ -125,7 +130,8 @@ def main(argv=None):
     try:
         local = lifecycle.LocalCloud(cloud.Cloud(
             args.state_dir, getattr(args, 'plugin_dir', None),
-            getattr(args, 'heat_engines', None)))
+            getattr(args, 'heat_engines', None),
+            getattr(args, 'profile', None)))
         return globals()['_' + args.verb](local, args)
     except cloud.SandboxError as error:
         print('sandbox: %s' % error, file=sys.stderr)

@@ -43,6 +43,15 @@ class SandboxError(Exception):
     """A failure with a sentence for the user; no traceback is shown."""
 
 
+# What a site has and the ordinary local cloud has not: engines that fork,
+# RabbitMQ, and MariaDB as Heat's database.
+PRODUCTION = 'production'
+PROFILES = ('ordinary', PRODUCTION)
+
+# Engines of the profile, as two hosts.
+_PRODUCTION_ENGINES = 2
+
+
 class Cloud:
     """One local cloud, in one folder.
 
@@ -52,17 +61,26 @@ class Cloud:
         connects with Heat's APIs; 0 is all of Heat in one process, without
         RabbitMQ. Left out, it is as the variable SANDBOX_HEAT_ENGINES says,
         and without one as at the last start.
-    :raises SandboxError: if that is not a number.
+    :param profile: one of PROFILES. Left out, it is as the variable
+        SANDBOX_PROFILE says, and without one as at the last start.
+    :raises SandboxError: if that is not a number, or no profile.
     """
 
-    def __init__(self, state=None, plugin_dir=None, heat_engines=None):
+    def __init__(self, state=None, plugin_dir=None, heat_engines=None,
+                 profile=None):
         self.state = pathlib.Path(state or os.environ.get(
             'SANDBOX_STATE_DIR') or DEFAULT_STATE).resolve()
         self.plugin_dir = pathlib.Path(
             plugin_dir or REPO / 'heat_plugins').resolve()
         self.address = ADDRESS
+        self.profile = profile or os.environ.get('SANDBOX_PROFILE') or (
+            self.started_with.get('profile', PROFILES[0]))
+        if self.profile not in PROFILES:
+            raise SandboxError('There is no profile "%s"; there are: %s.' % (
+                self.profile, ', '.join(PROFILES)))
         if heat_engines is None:
             heat_engines = os.environ.get('SANDBOX_HEAT_ENGINES') or (
+                _PRODUCTION_ENGINES if self.profile == PRODUCTION else
                 self.started_with.get('heat_engines', 0))
         try:
             self.heat_engines = int(heat_engines)
@@ -87,7 +105,8 @@ class Cloud:
 
     def remember_options(self):
         write_atomically(self._started_with, json.dumps(
-            {'heat_engines': self.heat_engines, 'network': NETWORK}))
+            {'heat_engines': self.heat_engines, 'network': NETWORK,
+             'profile': self.profile}))
 
     @property
     def etc(self):

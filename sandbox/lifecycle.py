@@ -67,6 +67,7 @@ class LocalCloud:
         self.cloud.make_folders()
         self._refuse_another_heat()
         self._refuse_another_network()
+        self._refuse_another_profile()
         idle = [service for name, service in self.services.items()
                 if not self.processes.pid(name)]
         for service in idle:
@@ -100,6 +101,15 @@ class LocalCloud:
                 'Heat is running with the option "--heat-engines %d", not '
                 '%d: stop the cloud with "down" first; its data stay.'
                 % (before, self.cloud.heat_engines))
+
+    def _refuse_another_profile(self):
+        """The stacks of the first start are in another database."""
+        before = self.cloud.started_with.get('profile', self.cloud.profile)
+        if before != self.cloud.profile and not self._first_time():
+            raise cloud.SandboxError(
+                'The cloud in %s was made with the profile "%s", not "%s": '
+                'give "--profile %s", or remove its data with "down --purge".'
+                % (self.cloud.state, before, self.cloud.profile, before))
 
     def _refuse_another_network(self):
         """The addresses of the first start are in the databases."""
@@ -140,8 +150,10 @@ class LocalCloud:
         with made.lock():
             if not made.is_usable():
                 self._make(idle)
-                with self._step('cloud', 'snapshot'):
-                    made.save(self.cloud, self._dump)
+                # Each cloud can be a copy of an ordinary one, and no other.
+                if self.cloud.profile != cloud.PRODUCTION:
+                    with self._step('cloud', 'snapshot'):
+                        made.save(self.cloud, self._dump)
                 return
         self._copy(idle, made)
 
@@ -169,6 +181,12 @@ class LocalCloud:
                         postgres, postgres.restore(path))),
                 _LANES, [name for service in self.services.values()
                          for name in service.databases])
+        if self.cloud.profile == cloud.PRODUCTION:
+            # Nothing in Heat's database is of the cloud itself.
+            heat = self.services['heat']
+            with self._step(heat.name, 'schema'):
+                for command in heat.migrations():
+                    self._command(heat, command)
 
     def _dump(self, name, path):
         postgres = self.services['postgres']
@@ -189,6 +207,8 @@ class LocalCloud:
             self.processes.start(service)
         for service in stores:
             self._wait_for(service)
+        if self.cloud.profile == cloud.PRODUCTION:
+            self.services['mariadb'].create_databases(['heat'])
         prepare()
         # Nova asks Keystone as it starts, and ends if nobody answers.
         self.start('keystone')

@@ -23,7 +23,10 @@ from sandbox import prerequisites
 QUICK = {'nginx': 'nginx', 'haproxy': 'haproxy', 'prometheus': 'prometheus',
          'systemd-analyze': 'systemd'}
 ALL = dict(QUICK, **{
-    '/usr/lib/rabbitmq/bin/rabbitmq-server': 'rabbitmq-server'})
+    '/usr/lib/rabbitmq/bin/rabbitmq-server': 'rabbitmq-server',
+    # Without an account and a unit for a daemon.
+    'mariadbd': 'mariadb-server-core',
+    'my_print_defaults': 'mariadb-client-core'})
 
 # Debian asks this program before it starts a daemon, and 101 is no.
 _POLICY = '/usr/sbin/policy-rc.d'

@@ -5,9 +5,9 @@
 import importlib
 
 # In the order in which they are shown; none waits for another to start,
-# but for what all others need. RabbitMQ is there on request only, Senlin where
-# its line has it.
-STORES = ('postgres', 'redis', 'rabbitmq')
+# but for what all others need. MariaDB and RabbitMQ are there on request only,
+# Senlin where its line has it.
+STORES = ('postgres', 'redis', 'mariadb', 'rabbitmq')
 OPENSTACK = ('keystone', 'placement', 'glance', 'neutron', 'nova', 'heat',
              'senlin', 'zaqar', 'gnocchi', 'metricd', 'aodh', 'octavia')
 # What an operator has besides; the cloud is up without them, too.

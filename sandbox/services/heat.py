@@ -15,6 +15,7 @@ from sandbox import cloud
 from sandbox import ports
 from sandbox import releases
 from sandbox.services import base
+from sandbox.services import mariadb
 from sandbox.services import rabbitmq
 
 PORT = ports.HEAT
@@ -88,7 +89,7 @@ class Service(base.Service):
             # not for each template in which an image or a network is named.
             'cache': {'enabled': True, 'expiration_time': 60,
                       'backend': 'dogpile.cache.memory_pickle'},
-            'database': base.database_options(self.cloud, 'heat'),
+            'database': self._database(),
             'keystone_authtoken': self.cloud.authtoken(self.name),
             'trustee': self.cloud.trustee(self.name),
             'ec2authtoken': self._ec2authtoken(),
@@ -102,6 +103,12 @@ class Service(base.Service):
             # By its own rule Heat 22 refuses everybody: the CFN API names no
             # project to compare with. Servers with a software deployment ask.
             '"cloudformation:DescribeStackResource": ""\n')}
+
+    def _database(self):
+        options = base.database_options(self.cloud, 'heat')
+        if self.cloud.profile == cloud.PRODUCTION:
+            options['connection'] = mariadb.url(self.cloud, 'heat')
+        return options
 
     def _ec2authtoken(self):
         """By what the CFN API has signed URLs checked."""

@@ -12,6 +12,7 @@ import pytest
 import requests
 
 from sandbox import cloud
+from sandbox.services import mariadb
 from sandbox.services import rabbitmq
 from tests.functional import tenant
 
@@ -22,7 +23,10 @@ pytestmark = [
         reason='Heat is one process here; start the local cloud with '
                'SANDBOX_HEAT_ENGINES=3'),
     pytest.mark.skipif(rabbitmq.program() is None,
-                       reason='RabbitMQ is not installed')]
+                       reason='RabbitMQ is not installed'),
+    pytest.mark.skipif(
+        cloud.Cloud().profile == cloud.PRODUCTION
+        and not mariadb.is_installed(), reason='MariaDB is not installed')]
 
 
 @pytest.fixture(scope='module')

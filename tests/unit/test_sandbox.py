@@ -30,6 +30,7 @@ from sandbox import processes
 from sandbox import releases
 from sandbox import services
 from sandbox.services import aodh
+from sandbox.services import mariadb
 from sandbox.services import rabbitmq
 from tests import started
 
@@ -37,7 +38,8 @@ from tests import started
 @pytest.fixture(autouse=True)
 def no_variables(monkeypatch):
     """What the tests are run with decides nothing in them."""
-    for name in ('SANDBOX_HEAT_ENGINES', 'SANDBOX_STATE_DIR'):
+    for name in ('SANDBOX_HEAT_ENGINES', 'SANDBOX_PROFILE',
+                 'SANDBOX_STATE_DIR'):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -282,6 +284,50 @@ def test_engines_are_remembered(local, monkeypatch):
     monkeypatch.setenv('SANDBOX_HEAT_ENGINES', '2')
     assert 2 == cloud.Cloud(local.state).heat_engines
     assert 0 == cloud.Cloud(local.state, heat_engines='0').heat_engines
+
+
+def test_profile_of_a_site(local, monkeypatch):
+    """A fault of MariaDB's, or of a fork, would be looked for without them."""
+    cloud.Cloud(local.state, profile=cloud.PRODUCTION).remember_options()
+
+    production = cloud.Cloud(local.state)
+    many = services.load(production)
+
+    assert {'mariadb', 'rabbitmq', 'heat-engine-1', 'heat-engine-2'} < set(
+        many)
+    conf = many['heat'].files()['heat.conf']
+    assert 'connection = mysql+pymysql://root@localhost/heat?' in conf
+    assert 'connection = postgresql://' in (
+        many['keystone'].files()['keystone.conf'])
+    monkeypatch.setenv('SANDBOX_PROFILE', 'ordinary')
+    ordinary = cloud.Cloud(local.state, heat_engines=0)
+    assert 'mariadb' not in services.load(ordinary)
+    with pytest.raises(cloud.SandboxError, match='no profile "big"; there'):
+        cloud.Cloud(local.state, profile='big')
+
+
+def test_another_profile_than_the_first_one_is_refused(local):
+    """Heat would have another database, and none of the stacks."""
+    local.remember_options()
+    another = lifecycle.LocalCloud(
+        cloud.Cloud(local.state, profile=cloud.PRODUCTION))
+    another._remember_versions()
+
+    with pytest.raises(cloud.SandboxError) as refusal:
+        another.up()
+
+    assert ('made with the profile "ordinary", not "production": give '
+            '"--profile ordinary"') in str(refusal.value)
+
+
+def test_production_without_mariadb_is_refused(local, monkeypatch):
+    """It would end while starting, with the reason in a log."""
+    monkeypatch.setattr(mariadb, '_program', lambda name: None)
+    another = lifecycle.LocalCloud(
+        cloud.Cloud(local.state, profile=cloud.PRODUCTION))
+
+    with pytest.raises(cloud.SandboxError, match='MariaDB is not installed'):
+        another.services['mariadb'].refuse()
 
 
 @pytest.mark.parametrize('number', ['three', '-1', '2.5'])
