@@ -14,7 +14,9 @@ import time
 
 from heat.common import context as heat_context
 from heat.common import exception
+from heat.engine import resource
 from heat.engine import service
+from heat.objects import resource as resource_objects
 from heat.rpc import client as rpc_client
 from oslo_log import log as logging
 
@@ -33,11 +35,17 @@ _SCAN_PERIOD = 30
 # answer at once it hears once.
 _PATIENCE = 2
 
+# Seconds until a group is notified again that takes no signal, since it is
+# suspended or being deleted, and at the most until one that refuses them.
+_DEAF_SECONDS = 30
+_MAX_BACKOFF_SECONDS = 300
+
 _lock = threading.Lock()
 _thread = None
 # Set when there is something to look at before a second is over.
 _news = threading.Event()
-# {what a group is told by: when it was told last}, of drains that are due.
+# {what a group is told by: (when it was told last, seconds until it is told
+# again)}, of drains that are due.
 _told = {}
 
 
@@ -53,15 +61,19 @@ def is_free(stack_id, name):
     look()
 
 
-def _tell(drains):
+def _tell(drains, waited):
     """Let a group look at its drains, if it can.
 
     :param drains: [(hook, drain)], none of which waits if the group has gone.
+    :param waited: seconds since it was told before.
+    :returns: seconds until it is to be told again, should they still be due.
     """
     group = drains[0][1].group
     # The engine that takes it acts for the owner of the stack.
     context = heat_context.RequestContext(
         is_admin=True, project_id=group['stack']['tenant'])
+    if _is_deaf(context, group):
+        return _DEAF_SECONDS
     try:
         rpc_client.EngineClient().resource_signal(
             context, group['stack'], group['name'], {})
@@ -69,8 +81,21 @@ def _tell(drains):
         for hook, drain in drains:
             hook.leave(drain)
     except _wait.ENGINE_ERRORS as error:
-        # It is being deleted, for instance.
         LOG.info('drains: %s', _wait.describe(error))
+        return min(2 * waited, _MAX_BACKOFF_SECONDS)
+    return _PATIENCE
+
+
+def _is_deaf(context, group):
+    """Return True if Heat would refuse any signal to a group.
+
+    For each signal that Heat refuses it stores an event, and of a stack it
+    keeps a thousand.
+    """
+    row = resource_objects.Resource.get_by_name_and_stack(
+        context, group['name'], group['stack']['stack_id'])
+    return row is not None and (
+        row.action in resource.Resource.no_signal_actions)
 
 
 def arm():
@@ -118,10 +143,13 @@ def _run():
             for key in _told.keys() - due.keys():
                 _told.pop(key, None)
             for key, drains in due.items():
-                at = _told.get(key)
-                if at is None or time.monotonic() >= at + _PATIENCE:
-                    _told[key] = time.monotonic()
-                    _tell(drains)
+                at, wait = _told.get(key, (None, _PATIENCE))
+                if at is None or time.monotonic() >= at + wait:
+                    # Before: while it is told, is_free() may be called.
+                    _told[key] = time.monotonic(), _PATIENCE
+                    wait = _tell(drains, wait)
+                    if wait != _PATIENCE:
+                        _told[key] = time.monotonic(), wait
         except Exception as error:
             # The next look may find a database that answers.
             LOG.warning('drains: %s', _wait.describe(error))

@@ -59,6 +59,11 @@ class TickerTest(base.PluginTestCase):
         self.patchobject(self.ticker._news, 'wait', new=self._wait)
         self.addCleanup(self.ticker._news.clear)
         self.patchobject(self.ticker, '_told', new={})
+        self.action = 'CREATE'
+        self.rows = self.patchobject(
+            self.ticker.resource_objects.Resource, 'get_by_name_and_stack',
+            side_effect=lambda *_args: types.SimpleNamespace(
+                action=self.action))
 
     def _wait(self, seconds):
         self.now += seconds
@@ -157,11 +162,53 @@ class TickerTest(base.PluginTestCase):
         self.hooks.return_value = [hook]
         self.signal.side_effect = [
             exception.NotSupported(feature='Signal during DELETE'),
-            oslo_messaging.MessagingTimeout(), None]
+            oslo_messaging.MessagingTimeout(), None, None]
 
-        self.run_for(5)
+        self.run_for(15)
         self.assertEqual([], hook.left)
-        self.assertEqual(3, len(self.told()))
+        # After one, four and eight seconds, and then every second one.
+        self.assertEqual(4, len(self.told()))
+
+    def test_group_that_takes_no_signal_gets_none(self):
+        """Heat would store an event for each, until all others are gone."""
+        self.hooks.return_value = [Hook(drain(), outcome='over')]
+        for self.action in ('SUSPEND', 'DELETE'):
+            self.run_for(100)
+            self.assertEqual([], self.told())
+        # One query in half a minute.
+        self.assertTrue(6 <= self.rows.call_count <= 8, self.rows.call_count)
+        self.rows.assert_called_with(mock.ANY, 'group', 's')
+
+        self.action = 'RESUME'
+        self.run_for(31)
+        self.assertTrue(self.told())
+
+    def test_group_without_a_row_is_told(self):
+        """Heat knows best whether it has gone."""
+        self.hooks.return_value = [Hook(drain(), outcome='over')]
+        self.rows.side_effect = [None]
+
+        self.run_for(2)
+        self.assertEqual(['group'], self.told())
+
+    def test_group_that_refuses_is_told_ever_more_rarely(self):
+        """Hundreds of engines would fill a log, and the events of a stack."""
+        self.hooks.return_value = [Hook(drain(), outcome='over')]
+        times = []
+
+        def refuse(*_args):
+            times.append(self.now)
+            raise exception.NotSupported(feature='Signal')
+        self.signal.side_effect = refuse
+        self.run_for(3000)
+        gaps = [later - earlier for earlier, later in zip(times, times[1:])]
+        self.assertEqual([4, 8, 16, 32, 64, 128, 256, 300, 300], gaps[:9])
+
+        # And as soon as ever once it takes one.
+        self.signal.side_effect = lambda *_args: times.append(self.now)
+        del times[:]
+        self.run_for(310)
+        self.assertEqual(2, times[2] - times[1])
 
     def test_outage_ends_no_thread(self):
         """After the first one nobody would look at the clock."""
