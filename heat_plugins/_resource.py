@@ -2,8 +2,6 @@
 
 """What our resources share: updates repair them, and no request hangs."""
 
-import copy
-
 from heat.common import exception
 from heat.common.i18n import _
 from heat.engine import clients
@@ -12,15 +10,11 @@ from heat.engine import support
 from openstack import exceptions as sdk_exceptions
 from oslo_log import log as logging
 
+from . import _clients
 from . import _senlin
 from . import _wait
 
 LOG = logging.getLogger(__name__)
-
-# Seconds until Senlin counts as away if it has taken a request and says
-# nothing; neither Heat nor its clients have a limit of their own. Below the 60
-# seconds that Heat's API waits for its engine.
-_REQUEST_TIMEOUT = 30
 
 _SENLIN = 'senlin'
 _NO_SENLIN = _('%s: Heat has no clusters of Senlin from 23.0.0 on; use an '
@@ -28,7 +22,7 @@ _NO_SENLIN = _('%s: Heat has no clusters of Senlin from 23.0.0 on; use an '
                'templates/lifecycle_group.yaml does.')
 
 
-class HookResource(resource.Resource):
+class HookResource(_clients.ClientsWithTimeout, resource.Resource):
     """A resource whose update finishes or repairs what it finds.
 
     Heat replaces a resource that has failed. A new hook would mean new user
@@ -80,19 +74,14 @@ class HookResource(resource.Resource):
         return True
 
     def senlin(self):
-        """Return the client of Senlin, of which no request hangs.
+        """Return the client of Senlin.
 
         :raises Error: when Heat has none.
         """
         problem = self.no_senlin()
         if problem:
             raise exception.Error(problem % self.name)
-        client = self.client(_SENLIN)
-        if client.session.timeout is None:
-            # A copy: the session of the context serves others as well.
-            client.session = copy.copy(client.session)
-            client.session.timeout = _REQUEST_TIMEOUT
-        return client
+        return self.client(_SENLIN)
 
 
 class SenlinResource(HookResource):

@@ -24,6 +24,7 @@ from oslo_log import log as logging
 from oslo_utils import timeutils
 
 from . import _claim
+from . import _clients
 from . import _drains
 from . import _engines
 from . import _heat_patches
@@ -62,7 +63,8 @@ class _Busy(resource.NoActionRequired):
     """Somebody makes or removes members."""
 
 
-class AutoScalingGroup(autoscaling_group.AutoScalingResourceGroup):
+class AutoScalingGroup(_clients.ClientsWithTimeout,
+                       autoscaling_group.AutoScalingResourceGroup):
     """An OS::Heat::AutoScalingGroup whose members drain before they go.
 
     Scaled in, Heat's own group deletes members at once, and with a guard in

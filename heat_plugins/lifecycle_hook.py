@@ -328,6 +328,11 @@ class LifecycleHook(_resource.HookResource, signal_responder.SignalResponder):
                     project_id=self.stack.stack_user_project_id)
             super()._create_user()
 
+    def _get_ec2_signed_url(self, *args, **kwargs):
+        # Heat looks for its own endpoint with the clients of the stack.
+        self.authenticate()
+        return super()._get_ec2_signed_url(*args, **kwargs)
+
     def _make(self, properties):
         """Make what is not there yet; an engine may die at any line."""
         self._create_user()

@@ -135,7 +135,8 @@ class ServiceTestCase(PluginTestCase):
         self.journal = fakes.Journal()
         self.senlin = self.useFixture(fakes.Senlin(self.journal))
         self.patchobject(senlin_plugin.SenlinClientPlugin, '_create',
-                         side_effect=self.senlin.client)
+                         new=lambda plugin, version=None: self.senlin.client(
+                             plugin.context.keystone_session.timeout))
         self.patchobject(
             senlin_plugin.SenlinClientPlugin, 'does_endpoint_exist',
             new=lambda _plugin, service_type, service_name: (

@@ -103,17 +103,17 @@ class Senlin(fixtures.Fixture):
         self._clock = itertools.count()
 
     def _setUp(self):
-        http = self.useFixture(requests_mock_fixture.Fixture())
-        http.register_uri(requests_mock.ANY,
-                          re.compile('^' + re.escape(ENDPOINT)),
-                          json=self._answer)
+        self.http = self.useFixture(requests_mock_fixture.Fixture())
+        self.http.register_uri(requests_mock.ANY,
+                               re.compile('^' + re.escape(ENDPOINT)),
+                               json=self._answer)
         # It repeats what was refused, half a second later.
         self.useFixture(fixtures.MonkeyPatch('keystoneauth1.session.time',
                                              mock.Mock()))
 
     # What a test arranges.
 
-    def client(self, version=None):
+    def client(self, timeout=None):
         """Return a new client, made in the way that Heat makes it."""
         token = ksa_fixture.V3Token()
         token.set_project_scope()
@@ -123,7 +123,8 @@ class Senlin(fixtures.Fixture):
         auth = access_plugin.AccessInfoPlugin(
             access.create(body=token, auth_token='token'))
         config = cloud_region.from_session(
-            session.Session(auth), name='local', clustering_api_version='1')
+            session.Session(auth, timeout=timeout), name='local',
+            clustering_api_version='1')
         return connection.Connection(config=config).clustering
 
     def add_cluster(self, size=2, timeout=3600, min_size=0, **values):
@@ -694,6 +695,9 @@ class Zaqar:
     def client(self, version=None):
         self.answer()
         return self
+
+    def _get_transport(self, request):
+        raise NotImplementedError
 
     def url_for(self, service_type, interface='public', endpoint_type=None):
         # Heat itself asks for any endpoint, to see whether there is one.

@@ -109,16 +109,6 @@ class CreateTest(_HookTestCase):
 
         self.assertEqual({30}, limits)
 
-    def test_limit_is_for_requests_to_senlin_only(self):
-        """Whatever else Heat does in this context would be cut short."""
-        client = self.senlin.client()
-        shared = client.session
-        self.patchobject(self.hook, 'client', return_value=client)
-
-        self.assertEqual(30, self.hook.senlin().session.timeout)
-
-        self.assertIsNone(shared.timeout)
-
     def test_attributes_are_empty_before_creation(self):
         """A look at a stack in creation would make users nobody removes."""
         for name in ('queue_name', 'signal_url', 'policy_id', 'agent_config',
@@ -659,7 +649,7 @@ class SignalTest(_SignalTestCase):
 
         self.assertEqual([token], self.completed())
         # Less, and an engine that waits for Senlin would be taken for dead.
-        limit = self.plugin_module('_resource')._REQUEST_TIMEOUT
+        limit = self.plugin_module('_clients').REQUEST_TIMEOUT
         self.assertGreaterEqual(self.time.slept, 2 * limit)
         self.assertLess(self.time.slept, 3 * limit)
         # Nor is anything of it left.
