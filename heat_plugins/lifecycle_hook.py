@@ -17,6 +17,8 @@ from oslo_context import context as oslo_context
 from oslo_log import log as logging
 from oslo_serialization import jsonutils
 from oslo_utils import timeutils
+from zaqarclient.queues.v2 import core as zaqar_core
+from zaqarclient.transport import errors as zaqar_errors
 
 from . import _claim
 from . import _drains
@@ -457,9 +459,19 @@ class LifecycleHook(_resource.HookResource, signal_responder.SignalResponder):
         return self._zaqar().queue(self._queue_name(), auto_create=False)
 
     def _queue_exists(self):
-        # Asked for one by its name, Zaqar describes queues that are not there.
-        queues, _count = self._zaqar().queues()
-        return any(queue.name == self._name() for queue in queues)
+        # Zaqar (18.0.0, 23.0.1) describes queues that are not there, and lists
+        # ten at once; on Redis a page of one comes again for ever. It refuses
+        # to remove a key that is not set with 409, without the queue with 404.
+        request, transport = self._zaqar()._request_and_transport()
+        try:
+            zaqar_core.queue_update(
+                transport, request, self._name(),
+                [{'op': 'remove', 'path': '/metadata/no_hook_sets_this'}])
+        except zaqar_errors.ResourceNotFound:
+            return False
+        except zaqar_errors.ConflictError:
+            pass
+        return True
 
     def _zaqar(self):
         return self.client('zaqar')

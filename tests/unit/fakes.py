@@ -697,7 +697,19 @@ class Zaqar:
         return self
 
     def _get_transport(self, request):
-        raise NotImplementedError
+        return mock.Mock(send=self._send)
+
+    def _request_and_transport(self):
+        request = mock.Mock(params={})
+        return request, self._get_transport(request)
+
+    def _send(self, request):
+        """Refuse to remove what the metadata of no queue has."""
+        self.answer()
+        assert request.operation == 'queue_update'
+        if request.params['queue_name'] in self.existing:
+            raise zaqar_errors.ConflictError()
+        raise zaqar_errors.ResourceNotFound()
 
     def url_for(self, service_type, interface='public', endpoint_type=None):
         # Heat itself asks for any endpoint, to see whether there is one.
@@ -714,9 +726,10 @@ class Zaqar:
             self.existing.add(name)
         return _Queue(self, name)
 
-    def queues(self, **params):
+    def queues(self, limit=10):
         self.answer()
-        return (_Queue(self, name) for name in sorted(self.existing)), None
+        return _Listing([_Queue(self, name) for name in sorted(self.existing)],
+                        limit), None
 
     def subscription(self, queue, subscriber, ttl, options):
         self.answer()

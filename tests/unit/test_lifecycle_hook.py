@@ -1,18 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
 
 import itertools
+import re
 import sys
 import threading
 from unittest import mock
 
 from heat.common import context as heat_context
 from keystoneauth1 import exceptions as ksa_exceptions
+from keystoneauth1 import token_endpoint
 from oslo_serialization import jsonutils
 import requests
+import requests_mock
 from zaqarclient.transport import errors as zaqar_errors
 
 from tests.unit import base
 from tests.unit import fakes
+
+# Before any test has put something else in its place.
+CREATE_ZAQAR = base.zaqar_plugin.ZaqarClientPlugin._create
 
 TEMPLATE = '''
 heat_template_version: wallaby
@@ -1599,6 +1605,40 @@ class CheckTest(_HookTestCase):
 
         self.assertIn('gone: queue %s;' % self.hook.FnGetRefId(), message)
         self.assertNotIn('policy', message)
+
+    def test_queue_is_found_among_many(self):
+        """A check would fail in a project with more than ten queues."""
+        self.zaqar.existing.update('app-%02d' % i for i in range(30))
+
+        self.run_task(self.hook.check)
+
+        self.zaqar.existing.remove(self.hook.FnGetRefId())
+        self.assertIn('gone: queue', self.problem())
+
+    def test_queue_is_asked_for_in_one_request_that_changes_nothing(self):
+        """A check would take longer with each queue, or be an update."""
+        url = 'http://zaqar.example.com'
+        self.patchobject(base.zaqar_plugin.ZaqarClientPlugin, '_create',
+                         new=CREATE_ZAQAR)
+        for status, exists in ((409, True), (404, False)):
+            self.hook = self.reload(self.hook)
+            self.hook.context._auth_plugin = token_endpoint.Token(url, 'token')
+            asked = self.senlin.http.register_uri(
+                requests_mock.ANY, re.compile('^%s/' % re.escape(url)),
+                status_code=status, json={'title': 'no', 'description': 'no'})
+
+            self.assertIs(exists, self.hook._queue_exists())
+
+            [request] = asked.request_history
+            self.assertEqual(
+                ('PATCH', '%s/v2/queues/%s' % (url, self.hook.FnGetRefId()),
+                 'application/openstack-messaging-v2.0-json-patch'),
+                (request.method, request.url,
+                 request.headers['content-type']))
+            [change] = request.json()
+            # Zaqar refuses it, whatever the queue has.
+            self.assertEqual({'op': 'remove', 'path':
+                              '/metadata/no_hook_sets_this'}, change)
 
     def test_both_are_named_at_once(self):
         """A person would repair one, to hear of the other."""
