@@ -28,6 +28,7 @@ import sqlalchemy
 
 from . import _claim
 from . import _signals
+from . import _wait
 
 # Keys in the data of a hook: what it was made with, and, followed by the ID of
 # a server, a drain.
@@ -95,6 +96,15 @@ class Drain(_Drain):
     def is_refused(self):
         """Whether the server stayed, and whoever had asked knows it."""
         return self.over is not None and self.result == _signals.ROLLBACK
+
+    @property
+    def is_abandoned(self):
+        """Return True if nothing waits for its result any more.
+
+        A waiter records a result at the deadline, later only if a service is
+        away. Without one, the operation that waited was cancelled.
+        """
+        return self.result is None and now() >= self.deadline + _wait.OUTAGE
 
 
 class Hook:
@@ -185,7 +195,7 @@ class Hook:
         return [{'lifecycle_action_token': drain.token, 'node_id': None,
                  'server': drain.server, 'since': _iso(drain.since)}
                 for drain in self.read().values()
-                if drain.result is None]
+                if drain.result is None and not drain.is_abandoned]
 
     @classmethod
     def of_groups(cls, context):
@@ -251,10 +261,11 @@ class Hook:
     def answer(self, token, result, reason):
         """Note what a guest has answered.
 
-        :returns: the drain before that, None if no drain has this token.
+        :returns: the drain before that, None if no drain has this token, or
+            an abandoned one.
         """
         for server, drain in self.read().items():
-            if drain.token == token:
+            if drain.token == token and not drain.is_abandoned:
                 break
         else:
             return None

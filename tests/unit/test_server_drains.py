@@ -526,6 +526,40 @@ resources:
         self.signal()
         self.assertEqual([], self.hook.FnGetAtt('pending'))
 
+    def test_pending_forgets_what_nothing_waits_for(self):
+        """An operator would look for ever for a deletion that was cancelled.
+
+        An update that is cancelled or rolled back leaves a drain without a
+        result, whose deadline passes.
+        """
+        self.start_over(senlin=False)
+        self.create()
+        runner = self.deletion_started()
+        runner.cancel()
+
+        # Until then somebody may wait, held up by a service that is away.
+        self.clock.advance_time_seconds(120 + 299)
+        self.assertEqual(1, len(self.hook.FnGetAtt('pending')))
+        self.clock.advance_time_seconds(1)
+        self.assertEqual([], self.hook.FnGetAtt('pending'))
+
+        for result in ('CONTINUE', 'ROLLBACK', 'HEARTBEAT'):
+            self.signal(result)
+            self.assertIn(
+                'refused: nobody waits for a drain with the token %s.'
+                % self.token(), self.events(self.hook)[-1])
+
+    def test_signal_at_the_last_moment_counts(self):
+        """A guest that refuses would be cut, as Heat takes seconds."""
+        self.create()
+        runner = self.deletion_started()
+        self.clock.advance_time_seconds(125)
+
+        self.signal('ROLLBACK')
+
+        self.assertIn('because of a ROLLBACK', self.fails(
+            lambda: self.step_to_end(runner)))
+
     def test_unknown_token_is_refused(self):
         """A guess would let a server go."""
         self.start_over(senlin=False)
