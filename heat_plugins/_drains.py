@@ -347,7 +347,9 @@ class Hook:
         for server, drain in drains.items():
             if drain.over is not None and not drain.group and (
                     now() > drain.over + _REMEMBERED):
-                resource_data.ResourceData.delete(self, _DRAIN + server)
+                # Another engine may have deleted the row since it was read.
+                with contextlib.suppress(exception.NotFound):
+                    resource_data.ResourceData.delete(self, _DRAIN + server)
 
 
 def _rows(context, reference):

@@ -473,6 +473,21 @@ class HookTest(_GuardTestCase):
 
         self.assertEqual('CONTINUE', hook.drains()[SERVER].result)
 
+    def test_two_may_forget_the_same_drain_at_once(self):
+        """One of two stacks that are deleted at the same time would fail."""
+        hook = self.plugin_module('_drains').Hook.find(
+            self.hook.context, self.hook.FnGetRefId())
+        hook.begin({SERVER: None})
+        hook.finish({SERVER: ('CONTINUE', 'done')})
+        self.clock.advance_time_seconds(3601)
+        known = hook.read()
+        # Another guard begins its drain now, and forgets the old one first.
+        resource_data.ResourceData.delete(hook, 'drain-' + SERVER)
+        with mock.patch.object(hook, 'read', return_value=known):
+            hook.begin({'another': None})
+
+        self.assertEqual(['another'], list(hook.read()))
+
     def test_cloud_without_senlin_needs_none(self):
         """Who has no Senlin could not create a hook."""
         asked = len(self.senlin.requests)
