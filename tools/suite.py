@@ -14,7 +14,6 @@ import threading
 import time
 import typing
 
-from sandbox import cloud
 from sandbox import launcher
 from sandbox import releases
 from tools import suite_results
@@ -108,7 +107,7 @@ def _functional(line):
 def _engines(line):
     return _on_clouds('engines', line, _ENGINES_NETWORKS[line],
                       'tests/functional/test_engines.py',
-                      SANDBOX_PROFILE=cloud.PRODUCTION,
+                      SANDBOX_PROFILE='production',
                       SANDBOX_HEAT_ENGINES='3')
 
 

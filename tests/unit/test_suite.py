@@ -12,6 +12,7 @@ import time
 
 import pytest
 
+from sandbox import cloud
 from tests.unit import base
 from tools import render_promises
 from tools import suite
@@ -121,6 +122,24 @@ def test_results_are_those_of_pytest(tmp_path):
             'unit/test_y.py::Case::test_other': ('skipped', 'no yak'),
             } == seen
     assert {} == suite_results.read(tmp_path / 'missing.xml')
+
+
+def test_runner_needs_nothing_of_openstack(tmp_path):
+    """It could not start where it has yet to install the release lines."""
+    done = subprocess.run(
+        [sys.executable, '-I', '-S', '-c',
+         'import sys; sys.path.insert(0, %r); from tools import suite'
+         % str(base.REPO)], capture_output=True, text=True, check=False)
+
+    assert '' == done.stderr
+
+
+def test_engines_have_the_database_of_a_site():
+    """A deadlock of MariaDB's would be met by a site first."""
+    [engines] = [engines for _functional, engines in suite.plan()[-1]
+                 if engines.name.endswith(suite.NEW)]
+
+    assert cloud.PRODUCTION == engines.environment['SANDBOX_PROFILE']
 
 
 def test_failures_are_the_last_words():
