@@ -93,7 +93,7 @@ class Cloud:
 
     @property
     def _started_with(self):
-        return self.state / 'options.json'
+        return self.state / prerequisites.OPTIONS
 
     @property
     def started_with(self):

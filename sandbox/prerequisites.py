@@ -32,6 +32,9 @@ NETWORK = '127.77.0'
 # Variable in the environment of every service: the folder of its cloud.
 MARK = 'SANDBOX_SERVICE_OF'
 
+# In the folder of a cloud, from its first start on.
+OPTIONS = 'options.json'
+
 # Of what the wheels are released for, as uname(2) and as glibc call it.
 _MACHINES = ('x86_64', 'aarch64')
 _OLDEST_GLIBC = (2, 28)
@@ -563,7 +566,9 @@ def _taken(cloud):
 def _owner(environ, command):
     state = environ.get(MARK)
     if state:
-        clone = environ.get('PYTHONPATH', '').split(':')[0]
+        # By its folder any clone stops it.
+        clone = environ.get('PYTHONPATH', '').split(':')[0] or (
+            os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
         return Owner('the local cloud in %s' % state, 'Stop it: %s.' % (
             '%s sandbox --state-dir %s down' % (
                 shlex.quote(os.path.join(clone, 'run')), shlex.quote(state))))
@@ -606,11 +611,25 @@ def _listener(address, port):
             if entry.isdigit() and any(
                     os.readlink('%s/fd/%s' % (folder, fd)) in sockets
                     for fd in os.listdir(folder + '/fd')):
-                return (dict(word.split('=', 1) for word in _read(
-                    folder + '/environ').split('\0') if '=' in word),
+                environ = dict(word.split('=', 1) for word in _read(
+                    folder + '/environ').split('\0') if '=' in word)
+                return dict(_marked(folder), **environ), (
                     'process %s, "%s"' % (entry, _read(
                         folder + '/cmdline').replace('\0', ' ').strip()))
     return {}, ''
+
+
+def _marked(folder):
+    """Return the mark of a service, by the log that it writes.
+
+    Some services write their title where the environment of a process is.
+    """
+    with contextlib.suppress(OSError):
+        log = re.match(r'(/.+)/log/[\w-]+\.log\Z',
+                       os.readlink(folder + '/fd/1'))
+        if log and os.path.exists(os.path.join(log.group(1), OPTIONS)):
+            return {MARK: log.group(1)}
+    return {}
 
 
 def _inodes(address, port):

@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import sysconfig
+import time
 
 import pytest
 
@@ -389,6 +390,32 @@ def test_ports_of_a_second_clone_are_told_with_its_command(tmp_path):
     assert ("Stop it: '/other clone/run' sandbox --state-dir "
             "'/other clone/build/sandbox' down. Or use other addresses: "
             'export SANDBOX_NETWORK=127.9.0') == problem.fix
+
+
+@pytest.mark.parametrize('is_cloud', [True, False])
+def test_service_is_known_without_its_environment(tmp_path, is_cloud):
+    """A cloud that is up would be in its own way: Neutron hides its own."""
+    (tmp_path / 'log').mkdir()
+    if is_cloud:
+        (tmp_path / prerequisites.OPTIONS).touch()
+    mine = prerequisites.Cloud('127.253.0', str(tmp_path), {'neutron': 9696})
+    code = ('import socket, sys\n'
+            'with socket.create_server(("127.253.0.1", 9696)):\n'
+            '    print("listens", flush=True); sys.stdin.read()\n')
+    with open(tmp_path / 'log/neutron.log', 'w') as log, subprocess.Popen(
+            [sys.executable, '-c', code], stdin=subprocess.PIPE,
+            stdout=log, text=True, env={}) as listener:
+        while not (tmp_path / 'log/neutron.log').read_text():
+            assert listener.poll() is None
+            time.sleep(0.01)
+
+        assert is_cloud == ([] == prerequisites.check_ports([mine]))
+        [problem] = prerequisites.check_ports(
+            [mine._replace(state='/another')])
+        listener.stdin.close()
+
+    assert is_cloud == ('taken by the local cloud in %s.' % tmp_path in
+                        problem.what)
 
 
 def test_report_has_a_sentence_and_a_fix_for_each():
