@@ -273,15 +273,15 @@ def test_other_tenant_sees_nothing_of_the_stack(silent, strangers):
     """The attributes of a hook are secrets."""
     other, stack = strangers
 
-    def ask(identity, path=''):
+    def ask(asked, path=''):
         return other.connection.session.get(
-            other.local.cloud.url(heat.PORT, '/v1/%s/stacks/%s%s' % (
-                other.connection.session.get_project_id(), identity, path)),
-            raise_exc=False).status_code
+            other.local.cloud.url(heat.PORT, '/v1/%s/stacks/%s/%s%s' % (
+                other.connection.session.get_project_id(), asked.name,
+                asked.id, path)), raise_exc=False).status_code
 
     for path in ('', '/resources/hook'):
-        assert 200 == ask(stack.id, path)
-        assert ask(silent.id, path) in (403, 404)
+        assert 200 == ask(stack, path)
+        assert ask(silent, path) in (403, 404)
     if tenant.WITH_SENLIN:
         assert not other.connection.clustering.get(
             '/clusters/%s' % silent.cluster_id).ok
