@@ -518,7 +518,9 @@ def test_policy_goes_when_the_installation_is_ended(tmp_path):
              'from sandbox import packages\n'
              'with packages.no_daemons(sys.argv[1]):\n'
              '    print("ready", flush=True)\n'
-             '    time.sleep(1000)\n', policy], cwd=cloud.REPO, text=True,
+             # One long sleep may begin after the signal has come.
+             '    while True: time.sleep(0.1)\n', policy],
+            cwd=cloud.REPO, text=True,
             stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
         assert 'ready\n' == process.stdout.readline()
         process.terminate()
