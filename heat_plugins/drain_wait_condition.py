@@ -4,6 +4,8 @@
 
 from heat.common import exception
 from heat.common.i18n import _
+from heat.engine import check_resource
+from heat.engine import function
 from heat.engine import properties
 from heat.objects import resource as resource_objects
 from oslo_log import log as logging
@@ -13,12 +15,28 @@ from . import _drains
 from . import _resource
 from . import _senlin
 from . import _signals
+from . import _traversal
 from . import _wait
 
 LOG = logging.getLogger(__name__)
 
 _STACK_TIMEOUT = _('the timeout of the stack; give it a longer one with '
                    '"--timeout" (in minutes)')
+
+
+class _Deletion:
+    """State of one attempt to delete a guard.
+
+    :ivar attempts: how often a drain may still be begun.
+    :ivar drains: whether what is guarded has to drain, None before the
+        decision.
+    :ivar has_successor: whether another guard of the stack has taken over.
+    """
+
+    def __init__(self, attempts):
+        self.attempts = attempts
+        self.drains = None
+        self.has_successor = False
 
 
 class DrainWaitCondition(_resource.ClusterActions, _resource.HookResource):
@@ -34,6 +52,17 @@ class DrainWaitCondition(_resource.ClusterActions, _resource.HookResource):
     On a cluster it puts the hook, for Senlin to ask each member that leaves.
     Senlin deletes a cluster without asking its members, so the condition
     empties it before.
+
+    An update that removes or renames the condition, and keeps what it guards,
+    drains nothing. It takes the hook off a cluster, unless another condition
+    of the stack guards the cluster. The condition stays until Heat has updated
+    the rest of the stack, because it may still have to guard a server that is
+    replaced.
+
+    What is given by a plain ID or a parameter belongs to another stack. It
+    drains only when the stack of the condition is deleted; in a nested stack
+    also when the condition is removed or replaced, because the outer stack may
+    be about to delete it.
 
     The timeout of the hook must be shorter than the one of the stack, which
     ends the deletion, and than the one of the cluster, which ends the drain
@@ -111,15 +140,13 @@ class DrainWaitCondition(_resource.ClusterActions, _resource.HookResource):
             return None
         # The drains have clocks of their own, in Senlin, which nothing here
         # resets. This one ends the attempt: who deletes again, waits again.
-        return _wait.Wait(self), [self._ATTEMPTS]
+        return _wait.Wait(self), _Deletion(self._ATTEMPTS)
 
     def check_delete_complete(self, args):
         if args is None:
             return True
-        wait, attempts = args
-        return wait.until_done(
-            lambda: (self._drain_server() if self._IS_SERVER in self.data()
-                     else self._drain(attempts)))
+        wait, deletion = args
+        return wait.until_done(lambda: self._release(deletion))
 
     def handle_check(self):
         if self._IS_SERVER in self.data():
@@ -197,6 +224,59 @@ class DrainWaitCondition(_resource.ClusterActions, _resource.HookResource):
                   'than this release.') % {'name': self.name, 'hook': hook})
         return drains
 
+    def _release(self, deletion):
+        """Take one step towards the end of the guard."""
+        if deletion.drains is None:
+            awaited = self._decide(deletion)
+            if awaited:
+                return awaited
+        if self._IS_SERVER not in self.data():
+            return self._drain(deletion)
+        return self._drain_server() if deletion.drains else None
+
+    def _decide(self, deletion):
+        """Decide whether what is guarded has to drain.
+
+        :returns: what is waited for, None if the decision is made.
+        :raises CancelOperation: when the update ends before that; Heat then
+            leaves the guard to the next update or to the rollback.
+        """
+        if self.stack.action == self.stack.DELETE or (
+                not self.stack.convergence):
+            deletion.drains = True
+            return None
+        traversal = _traversal.Traversal(self.stack)
+        rows = traversal.read()
+        unfinished = traversal.unfinished(rows)
+        deletion.drains = _traversal.must_drain(
+            self.stack.owner_id is not None, self._sources_go(traversal, rows),
+            bool(unfinished))
+        if deletion.drains is None:
+            if traversal.is_over():
+                raise check_resource.CancelOperation()
+            return (_('Resource %s has not been updated yet, so what the '
+                      'condition guards may still be replaced.')
+                    % min(row.name for row in unfinished))
+        if not deletion.drains:
+            deletion.has_successor = any(
+                self._guards_the_same(row) for row in rows.values()
+                if traversal.is_done(row))
+            LOG.info('%(name)s: %(guarded)s is not drained, because only its '
+                     'guard is removed',
+                     {'name': self.name, 'guarded': self.resource_id})
+        return None
+
+    def _sources_go(self, traversal, rows):
+        """Return whether each resource that provides the ID is deleted."""
+        given = self.t.properties(self.properties_schema, self.context).data
+        names = {source.name for source in function.dependencies(
+            [given.get(self.SERVER), given.get(self.CLUSTER)])}
+        # A resource and its replacement have the same name.
+        sources_go = [traversal.goes(row, rows) for row in rows.values()
+                      if row.id in self.requires and row.name in names]
+        # A resource without a row has been deleted already.
+        return sources_go or [True] * bool(names)
+
     def _drain_server(self):
         """Take one step towards a server that may be deleted."""
         server = self.resource_id
@@ -233,11 +313,17 @@ class DrainWaitCondition(_resource.ClusterActions, _resource.HookResource):
                  {'name': self.name, 'server': server, 'reason': reason})
         return None
 
-    def _drain(self, attempts):
-        """Take one step towards an empty cluster without a hook."""
+    def _drain(self, deletion):
+        """Take one step towards a cluster without a hook.
+
+        A cluster that has to drain loses its members first.
+        """
         if self.is_left_to_senlin():
             return None
-        if not self._drain_is_over(attempts):
+        # The other guard needs the hook on the cluster.
+        if deletion.has_successor:
+            return None
+        if not self._drain_is_over(deletion):
             return self._busy()
         bindings = self._bindings()
         # A cluster that is gone has none either.
@@ -246,7 +332,7 @@ class DrainWaitCondition(_resource.ClusterActions, _resource.HookResource):
         cluster = _senlin.get_cluster(self.senlin(), self.resource_id)
         if cluster is None:
             return None
-        if cluster.node_ids:
+        if cluster.node_ids and deletion.drains:
             # Senlin needs Zaqar for this, tries for some seconds, and fails
             # with a reason that does not name it. We wait longer.
             self.client('zaqar').queues(limit=1)
@@ -257,7 +343,7 @@ class DrainWaitCondition(_resource.ClusterActions, _resource.HookResource):
             self._start(_senlin.detach_policy, bindings[0].policy_id)
         return self._busy()
 
-    def _drain_is_over(self, attempts):
+    def _drain_is_over(self, deletion):
         """Whether no drain of ours runs; a failed one is begun anew."""
         action = self._followed_action()
         if action is not None and action.action == _senlin.RESIZE:
@@ -269,8 +355,8 @@ class DrainWaitCondition(_resource.ClusterActions, _resource.HookResource):
                 return False
             untried = _senlin.was_not_tried(action)
             failed = action.status == _senlin.FAILED
-            if untried or (failed and attempts[0] > 1):
-                attempts[0] -= not untried
+            if untried or (failed and deletion.attempts > 1):
+                deletion.attempts -= not untried
                 LOG.warning('%(name)s: cluster %(cluster)s: a drain failed '
                             '(%(reason)s) and is begun anew',
                             {'name': self.name, 'cluster': self.resource_id,
@@ -373,6 +459,10 @@ class DrainWaitCondition(_resource.ClusterActions, _resource.HookResource):
             if twin.physical_resource_id == self.resource_id:
                 return True
         return False
+
+    def _guards_the_same(self, row):
+        return row.physical_resource_id == self.resource_id and any(
+            item.key == self._HOOKS for item in row.data)
 
     def _is_excused(self, action):
         # The latter is left from a creation that failed, which has said so.
