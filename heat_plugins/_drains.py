@@ -22,6 +22,7 @@ from heat.db import models
 from heat.engine import resource
 from heat.objects import resource as resource_objects
 from heat.objects import resource_data
+from heat.objects import stack as stack_objects
 from oslo_serialization import jsonutils
 from oslo_utils import timeutils
 import sqlalchemy
@@ -34,6 +35,12 @@ from . import _wait
 # a server, a drain.
 SETTINGS = 'drain_settings'
 _DRAIN = 'drain-'
+# ... and, followed by the ID of its outermost stack, a stack with guards that
+# have the hook. One entry serves all of them, because it is read with drains.
+_USER = 'used-by-'
+
+# The key in the data of a guard for the hooks that it has, in JSON.
+GUARD_HOOKS = 'hooks'
 
 # At the end of the reference ID of a hook, see LifecycleHook.
 _UUID = re.compile(r'[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z')
@@ -114,10 +121,14 @@ class Hook:
     :ivar id: of the hook's row.
     """
 
-    def __init__(self, context, row_id, stack_id, settings):
+    def __init__(self, context, row, settings):
         self.context = context
-        self.id = row_id
-        self._stack_id = stack_id
+        self.id = row.id
+        self._stack_id = row.stack_id
+        self._root_stack_id = row.root_stack_id
+        self._reference = row.physical_resource_id
+        self._users = {item.key[len(_USER):] for item in row.data
+                       if item.key.startswith(_USER)}
         self.queue_name = settings['queue']
         self.timeout = settings['timeout']
         self._heartbeat_timeout = settings['heartbeat_timeout']
@@ -140,9 +151,42 @@ class Hook:
             return None
         for item in row.data:
             if item.key == SETTINGS:
-                return cls(context, row.id, row.stack_id,
-                           jsonutils.loads(item.value))
+                return cls(context, row, jsonutils.loads(item.value))
         return None
+
+    def add_user(self, root_stack_id):
+        """Record that a stack has guards with this hook.
+
+        :param root_stack_id: of the outermost stack. Heat itself deletes the
+            guards in the stacks of the hook before the hook.
+        """
+        if root_stack_id in {self._root_stack_id, *self._users}:
+            return
+        for user in self._users:
+            if self._get_stack(user) is None:
+                self._delete(_USER + user)
+        resource_data.ResourceData.set(self, _USER + root_stack_id, 'yes')
+
+    def users(self):
+        """Return the names of other stacks with guards that have this hook."""
+        if not self._users:
+            return []
+        with db_api.context_manager.reader.using(self.context):
+            row, data = models.Resource, models.ResourceData
+            guards = self.context.session.query(
+                row.root_stack_id, row.action, row.status, data.value).join(
+                    data, data.resource_id == row.id).filter(
+                        row.root_stack_id.in_(self._users),
+                        data.key == GUARD_HOOKS).all()
+        stacks = [self._get_stack(root_stack_id) for root_stack_id in {
+            root_stack_id for root_stack_id, action, status, hooks in guards
+            if (action, status) != _DELETED and
+            self._reference in jsonutils.loads(hooks)}]
+        return sorted(stack.name for stack in stacks if stack is not None)
+
+    def _get_stack(self, stack_id):
+        return stack_objects.Stack.get_by_id(self.context, stack_id,
+                                             eager_load=False)
 
     @property
     def suits_senlin(self):
@@ -347,9 +391,12 @@ class Hook:
         for server, drain in drains.items():
             if drain.over is not None and not drain.group and (
                     now() > drain.over + _REMEMBERED):
-                # Another engine may have deleted the row since it was read.
-                with contextlib.suppress(exception.NotFound):
-                    resource_data.ResourceData.delete(self, _DRAIN + server)
+                self._delete(_DRAIN + server)
+
+    def _delete(self, key):
+        # Another engine may have deleted the row since it was read.
+        with contextlib.suppress(exception.NotFound):
+            resource_data.ResourceData.delete(self, key)
 
 
 def _rows(context, reference):

@@ -77,7 +77,7 @@ class DrainWaitCondition(_resource.ClusterActions, _resource.HookResource):
 
     # Keys in resource data: the hooks that the cluster may have, the wanted
     # one last; what the cluster's minimum size was before we drained it.
-    _HOOKS = 'hooks'
+    _HOOKS = _drains.GUARD_HOOKS
     _MIN_SIZE = 'min_size'
     # ... and whether the ID of this resource is the one of a server.
     _IS_SERVER = 'is_server'
@@ -90,7 +90,8 @@ class DrainWaitCondition(_resource.ClusterActions, _resource.HookResource):
         HOOK: properties.Schema(
             properties.Schema.STRING,
             _('The OS::Hooks::LifecycleHook to put on the cluster, by '
-              'get_resource. It may live in another stack.'),
+              'get_resource. It may live in another stack, where it cannot be '
+              'deleted as long as a condition has it.'),
             required=True,
             update_allowed=True,
         ),
@@ -195,6 +196,8 @@ class DrainWaitCondition(_resource.ClusterActions, _resource.HookResource):
         self._refuse_disabled(bindings)
         # Before anything is done to it: deletion goes by these two.
         self.data_set(self._HOOKS, jsonutils.dumps(hooks))
+        if drains is not None:
+            drains.add_user(self.stack.root_stack_id())
         if self.resource_id is None:
             self.resource_id_set(cluster.id)
         step = _senlin.swap(self.senlin(), hook,
@@ -211,6 +214,7 @@ class DrainWaitCondition(_resource.ClusterActions, _resource.HookResource):
             drains.timeout, self.stack.timeout_secs(), _STACK_TIMEOUT)
         # Before anything depends on it: deletion goes by these two.
         self.data_set(self._HOOKS, jsonutils.dumps([hook]))
+        drains.add_user(self.stack.root_stack_id())
         self.data_set(self._IS_SERVER, 'yes')
         self.resource_id_set(self.properties[self.SERVER])
 

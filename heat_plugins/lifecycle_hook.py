@@ -31,6 +31,9 @@ from . import _wait
 
 LOG = logging.getLogger(__name__)
 
+# Names of stacks in a message, because an event holds 255 characters.
+_USERS_SHOWN = 3
+
 
 class LifecycleHook(_resource.HookResource, signal_responder.SignalResponder):
     """Let servers drain before they are deleted.
@@ -48,7 +51,8 @@ class LifecycleHook(_resource.HookResource, signal_responder.SignalResponder):
     Everything that a guest needs is in the attribute "agent_config"; pass it
     to the user data of the servers. Then let an OS::Hooks::DrainWaitCondition
     refer to this resource and to what it guards, a cluster of Senlin's or a
-    server, or an OS::Hooks::AutoScalingGroup refer to this resource.
+    server, or an OS::Hooks::AutoScalingGroup refer to this resource. It cannot
+    be deleted as long as a condition of another stack refers to it.
     """
 
     # A signal changes nothing in the metadata of any resource.
@@ -424,6 +428,7 @@ class LifecycleHook(_resource.HookResource, signal_responder.SignalResponder):
                         % policy.id)
 
     def _remove(self):
+        self._refuse_users()
         if self.has_senlin():
             attached = self._delete_policies()
             if attached:
@@ -439,6 +444,18 @@ class LifecycleHook(_resource.HookResource, signal_responder.SignalResponder):
         self.data_delete(self._AGENT_CONFIG)
         self.data_delete(_drains.SETTINGS)
         super().handle_delete()
+
+    def _refuse_users(self):
+        drains = self._drains()
+        users = drains.users() if drains else []
+        if users:
+            raise exception.Error(
+                _('%(name)s: guards of other stacks still have the hook '
+                  '%(hook)s: %(stacks)s. Delete these stacks, or give their '
+                  'guards another hook; then repeat the operation.')
+                % {'name': self.name, 'hook': self._name(),
+                   'stacks': ', '.join(users[:_USERS_SHOWN] + (
+                       ['...'] if len(users) > _USERS_SHOWN else []))})
 
     def _policy_properties(self, properties):
         return _senlin.hook_properties(

@@ -410,6 +410,8 @@ class GuardTest(_GuardTestCase):
     def test_hook_that_has_gone_holds_up_nothing(self):
         """The stack could never be deleted."""
         self.create()
+        # As a guard of an older release.
+        self.hook.data_delete('used-by-' + self.guard.stack.id)
         self.run_task(self.hook.delete)
 
         self.delete()
@@ -472,6 +474,87 @@ class HookTest(_GuardTestCase):
         self.time.sleep(1)
 
         self.assertEqual('CONTINUE', hook.drains()[SERVER].result)
+
+    def hook_is_refused(self):
+        """Delete the hook, which must fail, and return the message."""
+        return self.fails(lambda: self.run_task(self.hook.delete))
+
+    def test_hook_of_guards_of_another_stack_is_not_deleted(self):
+        """Their servers would go without a drain from then on."""
+        self.create()
+
+        message = self.hook_is_refused()
+
+        self.assertIn('guards of other stacks still have the hook %s: %s.'
+                      % (self.hook.FnGetRefId(), self.guard.stack.name),
+                      message)
+        self.assertIn('Delete these stacks, or give their guards another hook',
+                      message)
+        # Nothing of it has gone.
+        self.hook = self.reload(self.hook)
+        runner = self.deletion_started()
+        self.hook_is_refused()
+        self.hook = self.reload(self.hook)
+        self.signal()
+        self.step_to_end(runner)
+        self.run_task(self.reload(self.hook).delete)
+
+    def test_hook_is_refused_as_long_as_one_guard_is_left(self):
+        """The first guard that goes would free the hook of all others."""
+        self.create()
+        guards = [self.guard]
+        self.make()
+        # Nested in the stack of the first one.
+        self.guard.stack.owner_id = guards[0].stack.id
+        self.create()
+        guards.append(self.guard)
+        self.nova.servers = {}
+        self.run_task(guards[0].delete)
+        self.hook_is_refused()
+        self.run_task(guards[1].delete)
+
+        self.run_task(self.reload(self.hook).delete)
+
+    def test_hook_of_guards_of_its_own_stacks_is_deleted(self):
+        """The deletion of a stack would fail, as Heat knows the order."""
+        self.guard.stack.owner_id = self.hook.stack.id
+        self.create()
+
+        self.run_task(self.hook.delete)
+
+    def test_hook_that_a_guard_has_no_more_is_deleted(self):
+        """A hook that was replaced could never be deleted."""
+        self.create()
+        other = self.parse_stack(TEMPLATE % {'hook': ''})['hook']
+        self.run_task(other.create)
+        self.update(self.guard, hook=other.FnGetRefId())
+
+        self.run_task(self.hook.delete)
+
+        self.hook = other
+        self.hook_is_refused()
+
+    def test_stacks_that_have_gone_are_forgotten(self):
+        """A hook of years would carry every stack that it ever saw."""
+        self.create()
+        self.nova.servers = {}
+        self.guard.stack.delete()
+
+        self.make()
+        self.create()
+
+        self.assertEqual(['used-by-' + self.guard.stack.id], [
+            key for key in self.reload(self.hook).data()
+            if key.startswith('used-by-')])
+
+    def test_guard_of_an_older_release_is_known_after_an_update(self):
+        """Its hook could be deleted for ever."""
+        self.create()
+        self.hook.data_delete('used-by-' + self.guard.stack.id)
+
+        self.update(self.guard)
+
+        self.hook_is_refused()
 
     def test_two_may_forget_the_same_drain_at_once(self):
         """One of two stacks that are deleted at the same time would fail."""
