@@ -113,6 +113,14 @@ class Drain(_Drain):
         """
         return self.result is None and now() >= self.deadline + _wait.OUTAGE
 
+    @property
+    def is_stale(self):
+        """Return True if the next deletion of the server begins a new drain.
+
+        A group still goes by its own drains, however late.
+        """
+        return self.is_refused or (self.is_abandoned and not self.group)
+
 
 class Hook:
     """The drains of one LifecycleHook.
@@ -269,7 +277,7 @@ class Hook:
                                  begun + self.timeout, begun, False, None,
                                  None, None, group)
                    for server, group in groups.items()
-                   if server not in known or known[server].is_refused}
+                   if server not in known or known[server].is_stale}
             self._set(*new.values())
         return {server: new.get(server) or known[server] for server in groups}
 

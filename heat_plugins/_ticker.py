@@ -92,10 +92,13 @@ def _is_deaf(context, group):
     For each signal that Heat refuses it stores an event, and of a stack it
     keeps a thousand.
     """
-    row = resource_objects.Resource.get_by_name_and_stack(
-        context, group['name'], group['stack']['stack_id'])
-    return row is not None and (
-        row.action in resource.Resource.no_signal_actions)
+    # A group that is replaced has a row of that name as well.
+    rows = [row for row in
+            resource_objects.Resource.get_all_active_by_stack(
+                context, group['stack']['stack_id']).values()
+            if row.name == group['name']]
+    return bool(rows) and all(
+        row.action in resource.Resource.no_signal_actions for row in rows)
 
 
 def arm():

@@ -59,6 +59,10 @@ class DrainWaitCondition(_resource.ClusterActions, _resource.HookResource):
     the rest of the stack, because it may still have to guard a server that is
     replaced.
 
+    That is known of what is given by get_resource of the server or cluster
+    itself. An ID that another resource hands on, such as a nested stack or an
+    OS::Heat::Value, always drains.
+
     What is given by a plain ID or a parameter belongs to another stack. It
     drains only when the stack of the condition is deleted; in a nested stack
     also when the condition is removed or replaced, because the outer stack may
@@ -276,10 +280,15 @@ class DrainWaitCondition(_resource.ClusterActions, _resource.HookResource):
         names = {source.name for source in function.dependencies(
             [given.get(self.SERVER), given.get(self.CLUSTER)])}
         # A resource and its replacement have the same name.
-        sources_go = [traversal.goes(row, rows) for row in rows.values()
-                      if row.id in self.requires and row.name in names]
+        sources = [row for row in rows.values()
+                   if row.id in self.requires and row.name in names]
+        if any(row.physical_resource_id != self.resource_id
+               for row in sources):
+            # It only hands the ID on, and says nothing of what has it.
+            return [True]
         # A resource without a row has been deleted already.
-        return sources_go or [True] * bool(names)
+        return [traversal.goes(row, rows) for row in sources] or (
+            [True] * bool(names))
 
     def _drain_server(self):
         """Take one step towards a server that may be deleted."""
@@ -292,7 +301,7 @@ class DrainWaitCondition(_resource.ClusterActions, _resource.HookResource):
                         {'name': self.name, 'server': server})
             return None
         drain = drains.drains().get(server)
-        if drain is None or drain.is_refused:
+        if drain is None or drain.is_stale:
             if not drains.is_running(self.client_plugin('nova'), server):
                 LOG.info('%(name)s: server %(server)s goes without a drain, '
                          'because it is not running',
@@ -460,7 +469,10 @@ class DrainWaitCondition(_resource.ClusterActions, _resource.HookResource):
                 twin = resource_objects.Resource.get_obj(self.context, twin_id)
             except exception.NotFound:
                 continue
-            if twin.physical_resource_id == self.resource_id:
+            # One that is deleted guards nothing, though its row is there.
+            if twin.physical_resource_id == self.resource_id and (
+                    (twin.action, twin.status)
+                    != (self.DELETE, self.COMPLETE)):
                 return True
         return False
 

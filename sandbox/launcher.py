@@ -146,8 +146,12 @@ def lines_to_install(name, arguments):
     :param name: of a verb; each installs the default line.
     """
     environments = _environments(name, arguments)
-    lines = {environment.partition('-')[2] for environment in (
-        SUITE_ENVIRONMENTS if 'suite' in environments else environments)}
+    if 'suite' in environments:
+        # It leaves out what there is no Python for.
+        environments = [environment for environment in SUITE_ENVIRONMENTS
+                        if not environment.endswith(OLD_LINE)
+                        or shutil.which('python3.11')]
+    lines = {environment.partition('-')[2] for environment in environments}
     return sorted(line for line in lines | {''} if not any(
         _is_installed(folder + ('-' + line if line else ''))
         for folder in ('cloud', 'py3')))

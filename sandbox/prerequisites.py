@@ -421,9 +421,12 @@ def _left_by_groups(root, membership):
                 # "max" is no number.
                 limit = int(_read(os.path.join(folder, 'memory.max')))
                 used = int(_read(os.path.join(folder, 'memory.current')))
-                cache = re.findall(r'^inactive_file (\d+)$', _read(
-                    os.path.join(folder, 'memory.stat')), re.MULTILINE)
-                left.append((limit - used + int((cache or [0])[0])) >> 20)
+                # What the kernel takes back, as MemAvailable has it.
+                cache = sum(map(int, re.findall(
+                    r'^(?:active_file|inactive_file|slab_reclaimable) (\d+)$',
+                    _read(os.path.join(folder, 'memory.stat')),
+                    re.MULTILINE)))
+                left.append((limit - used + cache) >> 20)
     return left
 
 

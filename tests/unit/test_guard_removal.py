@@ -393,12 +393,26 @@ class ServerInAnotherResourceTest(_RemovalTestCase):
     def holder(**values):
         return {'type': 'Test::Holder', 'properties': values}
 
-    def test_renamed_guard_drains_nothing(self):
-        """The server would stop its work and stay out of service."""
+    def test_renamed_guard_drains(self):
+        """The holder may be about to replace its server by itself."""
         self.update({'holder': self.holder(name='web'),
                      'renamed': self.drained_by})
 
-        self.assertEqual([], self.drained())
+        self.assertEqual([self.server], self.drained())
+
+    def test_server_behind_a_value_that_stays_drains(self):
+        """The sessions would be cut, because the value is not deleted."""
+        def value(of):
+            return {'type': 'OS::Heat::Value', 'properties': {'value': of}}
+        self.create({
+            'server': server(), 'value': value({'get_resource': 'server'}),
+            'drained': self.guard(server={'get_attr': ['value', 'value']})})
+        guarded = self.id_of('server')
+
+        self.update({'value': value('another')})
+
+        self.assertEqual([guarded], self.drained())
+        self.assertEqual([(guarded, True)], self.removed)
 
     def test_resource_that_goes_too_drains(self):
         """The sessions would be cut."""

@@ -158,8 +158,15 @@ def test_lines_are_known_by_their_commands(
         tmp_path, monkeypatch, arguments, lines):
     """A disk would be full, or a compiler missing, after some minutes."""
     monkeypatch.setattr(launcher, 'CLONE', str(tmp_path))
+    monkeypatch.setattr(shutil, 'which', lambda program: program)
 
     assert lines == launcher.lines_to_install(arguments[0], arguments[1:])
+
+    monkeypatch.setattr(shutil, 'which', lambda program: None)
+    assert [line for line in lines if line != '2024.1'
+            or 'suite' not in arguments] == launcher.lines_to_install(
+                arguments[0], arguments[1:])
+    monkeypatch.setattr(shutil, 'which', lambda program: program)
 
     monkeypatch.setattr(launcher, '_is_installed', lambda folder: (
         folder in ('cloud', 'cloud-2024.1', 'py3-2025.1')))

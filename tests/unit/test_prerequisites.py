@@ -235,17 +235,18 @@ def test_memory_of_a_container_is_that_of_its_group(tmp_path):
         (folder / 'memory.max').write_text('%s\n' % limit)
         (folder / 'memory.current').write_text('%d\n' % (used << 20))
         (folder / 'memory.stat').write_text(
-            'active_file 1\ninactive_file %d\n' % (cache << 20))
+            'file 1\nactive_file %d\ninactive_file %d\n' % (
+                24 << 20, cache << 20))
 
     assert [] == prerequisites._left_by_groups(str(tmp_path), str(membership))
     group('a', 2048 << 20, 1000, 200)
     group('a/b', 'max', 500, 0)
-    assert [1248] == prerequisites._left_by_groups(str(tmp_path),
+    assert [1272] == prerequisites._left_by_groups(str(tmp_path),
                                                    str(membership))
     # In a namespace of its own a group is at the root.
     group('.', 64 << 20, 10, 0)
     membership.write_text('0::/\n')
-    assert [54] == prerequisites._left_by_groups(str(tmp_path),
+    assert [78] == prerequisites._left_by_groups(str(tmp_path),
                                                  str(membership))
 
 

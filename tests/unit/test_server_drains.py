@@ -430,6 +430,19 @@ class GuardTest(_GuardTestCase):
 
         self.assertEqual([], self.zaqar.messages)
 
+    def test_deleted_replacement_guards_nothing(self):
+        """Each of two guards would leave the server to the other one."""
+        self.create()
+        self.make_twin(self.guard)
+        twin = self.make_twin(self.guard)
+        twin.resource_id_set(SERVER)
+        twin.state_set('DELETE', 'COMPLETE')
+
+        self.guard.stack.action = self.guard.stack.UPDATE
+        self.deletion_started()
+
+        self.assertEqual(1, len(self.zaqar.messages))
+
     def test_two_guards_of_one_server_share_a_drain(self):
         """The application would be asked twice, and one answer be lost."""
         self.create()
@@ -646,6 +659,14 @@ resources:
             self.assertIn(
                 'refused: nobody waits for a drain with the token %s.'
                 % self.token(), self.events(self.hook)[-1])
+
+        # The next deletion is another drain.
+        token = self.token()
+        runner = self.deletion_started()
+        self.assertEqual(2, len(self.zaqar.messages))
+        self.assertNotEqual(token, self.token())
+        self.signal()
+        self.step_to_end(runner)
 
     def test_signal_at_the_last_moment_counts(self):
         """A guest that refuses would be cut, as Heat takes seconds."""

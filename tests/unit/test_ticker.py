@@ -59,11 +59,14 @@ class TickerTest(base.PluginTestCase):
         self.patchobject(self.ticker._news, 'wait', new=self._wait)
         self.addCleanup(self.ticker._news.clear)
         self.patchobject(self.ticker, '_told', new={})
-        self.action = 'CREATE'
+        self.actions = ['CREATE']
         self.rows = self.patchobject(
-            self.ticker.resource_objects.Resource, 'get_by_name_and_stack',
-            side_effect=lambda *_args: types.SimpleNamespace(
-                action=self.action))
+            self.ticker.resource_objects.Resource, 'get_all_active_by_stack',
+            side_effect=lambda *_args: dict(enumerate(
+                types.SimpleNamespace(name=name, action=action)
+                for name, actions in (('other', ['CREATE']),
+                                      ('group', self.actions))
+                for action in actions)))
 
     def _wait(self, seconds):
         self.now += seconds
@@ -172,21 +175,22 @@ class TickerTest(base.PluginTestCase):
     def test_group_that_takes_no_signal_gets_none(self):
         """Heat would store an event for each, until all others are gone."""
         self.hooks.return_value = [Hook(drain(), outcome='over')]
-        for self.action in ('SUSPEND', 'DELETE'):
+        for self.actions in (['SUSPEND'], ['DELETE']):
             self.run_for(100)
             self.assertEqual([], self.told())
         # One query in half a minute.
         self.assertTrue(6 <= self.rows.call_count <= 8, self.rows.call_count)
-        self.rows.assert_called_with(mock.ANY, 'group', 's')
+        self.rows.assert_called_with(mock.ANY, 's')
 
-        self.action = 'RESUME'
+        # Of a group that was replaced the old one is still being deleted.
+        self.actions = ['DELETE', 'CREATE']
         self.run_for(31)
         self.assertTrue(self.told())
 
     def test_group_without_a_row_is_told(self):
         """Heat knows best whether it has gone."""
         self.hooks.return_value = [Hook(drain(), outcome='over')]
-        self.rows.side_effect = [None]
+        self.actions = []
 
         self.run_for(2)
         self.assertEqual(['group'], self.told())
