@@ -366,16 +366,13 @@ class Hook:
 
     def leave(self, *drains):
         """Let a group know nothing more of drains."""
-        self._change({drain.server: {'group': None} for drain in drains})
-
-    def _change(self, changes):
-        if not changes:
+        servers = {drain.server for drain in drains}
+        if not servers:
             return
-        with self._claim(*changes):
+        with self._claim(*servers):
             known = self.read()
-            self._set(*(known[server]._replace(**values)
-                        for server, values in changes.items()
-                        if server in known))
+            self._set(*(known[server]._replace(group=None)
+                        for server in servers if server in known))
 
     @contextlib.contextmanager
     def _claim(self, *servers):

@@ -45,8 +45,8 @@ class Bad(typing.NamedTuple):
     # The parameter that the message names, if it is no requirement's.
     named: bool = True
 
-    def is_told(self, said):
-        """Return True if a message says what is right, and of what."""
+    def fits(self, said):
+        """Return True if a message names the parameter and what is right."""
         # What is right may have the name in it.
         rest = said if len(self.parameters) > 1 else said.replace(
             self.says, '')

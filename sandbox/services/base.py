@@ -2,6 +2,7 @@
 
 """What the local cloud must know of a service to run it."""
 
+import shutil
 import sys
 import typing
 
@@ -132,6 +133,20 @@ def serve_wsgi(application, port, threads=8):
                    # and select() knows no more than 1024 of them.
                    channel_timeout=300, connection_limit=4000,
                    asyncore_use_poll=True)
+
+
+def new_cluster(folder, command):
+    """Yield the command that makes a database cluster, if there is none.
+
+    :param folder: where it is to be, complete or not at all.
+    :param command: called with the folder to make it in.
+    """
+    if not folder.exists():
+        fresh = folder.with_name('fresh')
+        shutil.rmtree(fresh, ignore_errors=True)
+        yield command(fresh)
+        # Killed in the middle, half a cluster must not look like one.
+        fresh.rename(folder)
 
 
 def database_options(local_cloud, name):

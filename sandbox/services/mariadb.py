@@ -69,16 +69,11 @@ class Service(base.Service):
                 './run packages" installs it on Debian.' % cloud.PRODUCTION)
 
     def migrations(self):
-        if not self._data.exists():
-            fresh = self._data.with_name('fresh')
-            shutil.rmtree(fresh, ignore_errors=True)
-            # A packaged configuration may name folders of the system.
-            yield [_program('mariadb-install-db'), '--no-defaults',
-                   '--auth-root-authentication-method=normal',
-                   '--skip-test-db', '--skip-name-resolve',
-                   '--datadir=%s' % fresh]
-            # Killed in the middle, half a cluster must not look like one.
-            fresh.rename(self._data)
+        # A packaged configuration may name folders of the system.
+        return base.new_cluster(self._data, lambda fresh: [
+            _program('mariadb-install-db'), '--no-defaults',
+            '--auth-root-authentication-method=normal', '--skip-test-db',
+            '--skip-name-resolve', '--datadir=%s' % fresh])
 
     def command(self):
         # Root has to say that it means it.

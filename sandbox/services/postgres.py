@@ -5,7 +5,6 @@
 import os
 import pathlib
 import pwd
-import shutil
 import subprocess
 
 from sandbox.services import base
@@ -61,15 +60,11 @@ class Service(base.Service):
                 '--dev-bind', '/', '/', '--', *argv]
 
     def migrations(self):
-        if not self._data.exists():
-            fresh = self._data.with_name('fresh')
-            shutil.rmtree(fresh, ignore_errors=True)
-            yield self._as_ordinary_user(
+        return base.new_cluster(self._data, lambda fresh: (
+            self._as_ordinary_user(
                 [_binary('initdb'), '--auth=trust', '--encoding=UTF8',
                  '--locale=C.UTF-8', '--username=postgres', '--no-sync',
-                 '--pgdata', str(fresh)])
-            # Killed in the middle, half a cluster must not look like one.
-            fresh.rename(self._data)
+                 '--pgdata', str(fresh)])))
 
     def command(self):
         settings = dict(self._SETTINGS,

@@ -89,4 +89,4 @@ def test_bad_parameters_are_refused(refusals, row):
     said = refusals[0][repr(row)]
 
     assert said is not None, 'the stack was made'
-    assert row.is_told(said), said
+    assert row.fits(said), said

@@ -25,7 +25,7 @@ def test_bad_parameters_are_refused(heat, row):
         stack.validate()
 
     said = str(refusal.value)
-    assert row.is_told(said), said
+    assert row.fits(said), said
 
 
 def test_good_parameters_are_not_refused(heat):

@@ -124,7 +124,7 @@ def test_results_are_those_of_pytest(tmp_path):
     assert {} == suite_results.read(tmp_path / 'missing.xml')
 
 
-def test_runner_needs_nothing_of_openstack(tmp_path):
+def test_runner_needs_nothing_of_openstack():
     """It could not start where it has yet to install the release lines."""
     done = subprocess.run(
         [sys.executable, '-I', '-S', '-c',
