@@ -79,9 +79,11 @@ class Cloud:
             raise SandboxError('There is no profile "%s"; there are: %s.' % (
                 self.profile, ', '.join(PROFILES)))
         if heat_engines is None:
-            heat_engines = os.environ.get('SANDBOX_HEAT_ENGINES') or (
-                _PRODUCTION_ENGINES if self.profile == PRODUCTION else
-                self.started_with.get('heat_engines', 0))
+            usual = _PRODUCTION_ENGINES if self.profile == PRODUCTION else 0
+            before = self.started_with
+            if before.get('profile', PROFILES[0]) == self.profile:
+                usual = before.get('heat_engines', usual)
+            heat_engines = os.environ.get('SANDBOX_HEAT_ENGINES') or usual
         try:
             self.heat_engines = int(heat_engines)
         except ValueError:

@@ -104,7 +104,7 @@ class LocalCloud:
 
     def _refuse_another_profile(self):
         """The stacks of the first start are in another database."""
-        before = self.cloud.started_with.get('profile', self.cloud.profile)
+        before = self.cloud.started_with.get('profile', cloud.PROFILES[0])
         if before != self.cloud.profile and not self._first_time():
             raise cloud.SandboxError(
                 'The cloud in %s was made with the profile "%s", not "%s": '

@@ -299,6 +299,8 @@ def test_profile_of_a_site(local, monkeypatch):
     assert 'connection = mysql+pymysql://root@localhost/heat?' in conf
     assert 'connection = postgresql://' in (
         many['keystone'].files()['keystone.conf'])
+    cloud.Cloud(local.state, heat_engines=3).remember_options()
+    assert 3 == cloud.Cloud(local.state).heat_engines
     monkeypatch.setenv('SANDBOX_PROFILE', 'ordinary')
     ordinary = cloud.Cloud(local.state, heat_engines=0)
     assert 'mariadb' not in services.load(ordinary)
@@ -306,9 +308,13 @@ def test_profile_of_a_site(local, monkeypatch):
         cloud.Cloud(local.state, profile='big')
 
 
-def test_another_profile_than_the_first_one_is_refused(local):
+@pytest.mark.parametrize('is_older', [False, True])
+def test_another_profile_than_the_first_one_is_refused(local, is_older):
     """Heat would have another database, and none of the stacks."""
     local.remember_options()
+    if is_older:
+        # The release before had no profiles.
+        local._started_with.write_text('{"heat_engines": 0}')
     another = lifecycle.LocalCloud(
         cloud.Cloud(local.state, profile=cloud.PRODUCTION))
     another._remember_versions()
