@@ -147,6 +147,17 @@ class CreateTest(_ClusterTestCase):
                       'Failed in creating nodes: No valid host was found. See'
                       % self.cluster['id'], message)
 
+    def test_server_that_fails_unnoticed_is_told(self):
+        """The stack would be complete, and have no server."""
+        self.senlin.broken = 'No valid host was found.'
+        self.senlin.overlooks = True
+
+        message = self.create_fails()
+
+        self.assertIn('as FAILED: Failed in creating nodes: No valid host was '
+                      'found. See', message)
+        self.assertRaises(base.UpdateReplace, self.update, self.rsrc)
+
     def test_cluster_that_failed_is_replaced(self):
         """Its broken nodes would count as members for ever."""
         self.senlin.broken = 'No valid host was found.'
@@ -591,6 +602,27 @@ class SizeTest(_ClusterTestCase):
             self.senlin.nodes[node]['status'] for node in self.members()})
         self.assertLess(served, set(self.members()))
         self.assertEqual(4, self.cluster['max_size'])
+
+    def test_servers_that_fail_unnoticed_do_not_count(self):
+        """The update would be complete, and two servers would be missing."""
+        self.senlin.broken = 'No valid host was found.'
+        self.senlin.overlooks = True
+
+        message = self.update_fails(desired_capacity=4)
+        self.senlin.broken = None
+        self.update(self.rsrc, desired_capacity=4)
+
+        self.assertIn('Failed in creating nodes: No valid host', message)
+        self.assertEqual(['ACTIVE'] * 4, [
+            self.senlin.nodes[node]['status'] for node in self.members()])
+
+    def test_server_that_an_alarm_did_not_get_is_no_failure(self):
+        """An update of something else would fail for what an alarm asked."""
+        self.senlin.add_node(self.rsrc.resource_id, 'ERROR', 'no quota')
+
+        self.update(self.rsrc, max_size=5, timeout=1900)
+
+        self.assertEqual(5, self.cluster['max_size'])
 
     def test_guest_can_refuse(self):
         """The update would say that it has done what it has not."""
