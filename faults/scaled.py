@@ -19,7 +19,8 @@ _UNFINISHED = ('INIT', 'WAITING', 'READY', 'RUNNING',
                'WAITING_LIFECYCLE_COMPLETION')
 
 # Seconds between two requests of an alarm that repeats. A group that is busy
-# keeps one for 15 s; see _PATIENCE in heat_plugins/autoscaling_group.py.
+# keeps one for 15 s; see _PATIENCE in native/autoscaling_group.py of the
+# plugin.
 _PERIOD = 30
 # Seconds for one request.
 _TIMEOUT = 10

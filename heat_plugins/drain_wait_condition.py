@@ -11,12 +11,13 @@ from heat.objects import resource as resource_objects
 from oslo_log import log as logging
 from oslo_serialization import jsonutils
 
-from . import _drains
 from . import _resource
-from . import _senlin
-from . import _signals
-from . import _traversal
-from . import _wait
+from . import _retry
+from . import _signal
+from ._engine import traversal
+from .native import _drains
+from .senlin import _client
+from .senlin import _resource as cluster_actions
 
 LOG = logging.getLogger(__name__)
 
@@ -39,7 +40,8 @@ class _Deletion:
         self.has_successor = False
 
 
-class DrainWaitCondition(_resource.ClusterActions, _resource.HookResource):
+class DrainWaitCondition(cluster_actions.ClusterActions,
+                         _resource.HookResource):
     """Guard a server, or a cluster of Senlin's, until it has drained.
 
     It refers to what it guards, so Heat deletes it first: it then lets the
@@ -126,7 +128,7 @@ class DrainWaitCondition(_resource.ClusterActions, _resource.HookResource):
             raise exception.StackValidationFailed(message=problem % self.name)
 
     def handle_create(self):
-        return _wait.Wait(self)
+        return _retry.Wait(self)
 
     def check_create_complete(self, wait):
         return wait.until_done(
@@ -134,7 +136,7 @@ class DrainWaitCondition(_resource.ClusterActions, _resource.HookResource):
 
     def handle_update(self, json_snippet, tmpl_diff, prop_diff):
         after = json_snippet.properties(self.properties_schema, self.context)
-        return _wait.Wait(self), after[self.HOOK]
+        return _retry.Wait(self), after[self.HOOK]
 
     def check_update_complete(self, args):
         wait, hook = args
@@ -145,7 +147,7 @@ class DrainWaitCondition(_resource.ClusterActions, _resource.HookResource):
             return None
         # The drains have clocks of their own, in Senlin, which nothing here
         # resets. This one ends the attempt: who deletes again, waits again.
-        return _wait.Wait(self), _Deletion(self._ATTEMPTS)
+        return _retry.Wait(self), _Deletion(self._ATTEMPTS)
 
     def check_delete_complete(self, args):
         if args is None:
@@ -157,7 +159,7 @@ class DrainWaitCondition(_resource.ClusterActions, _resource.HookResource):
         if self._IS_SERVER in self.data():
             self._find_drains(self._hooks()[-1])
             return
-        cluster = self.resource_id and _senlin.get_cluster(self.senlin(),
+        cluster = self.resource_id and _client.get_cluster(self.senlin(),
                                                            self.resource_id)
         if not cluster:
             raise exception.Error(
@@ -187,7 +189,7 @@ class DrainWaitCondition(_resource.ClusterActions, _resource.HookResource):
                   'ROLLBACK, of which Senlin knows nothing; leave them out.')
                 % {'name': self.name})
         cluster = self._find_cluster()
-        timeout = _senlin.hook_timeout(policy)
+        timeout = _client.hook_timeout(policy)
         self._refuse_timeout(
             timeout, cluster.timeout,
             _('the timeout of cluster %s; give the cluster a longer one')
@@ -195,7 +197,7 @@ class DrainWaitCondition(_resource.ClusterActions, _resource.HookResource):
         self._refuse_timeout(
             timeout, self.stack.timeout_secs(), _STACK_TIMEOUT)
         hooks = [name for name in self._hooks() if name != hook] + [hook]
-        bindings = _senlin.get_bindings(self.senlin(), cluster.id)
+        bindings = _client.get_bindings(self.senlin(), cluster.id)
         self._refuse_other_policy(cluster.id, hooks, bindings)
         self._refuse_disabled(bindings)
         # Before anything is done to it: deletion goes by these two.
@@ -204,8 +206,8 @@ class DrainWaitCondition(_resource.ClusterActions, _resource.HookResource):
             drains.add_user(self.stack.root_stack_id())
         if self.resource_id is None:
             self.resource_id_set(cluster.id)
-        step = _senlin.swap(self.senlin(), hook,
-                            _senlin.properties_of(policy), bindings)
+        step = _client.swap(self.senlin(), hook,
+                            _client.properties_of(policy), bindings)
         if step is None:
             self.data_set(self._HOOKS, jsonutils.dumps([hook]))
             return None
@@ -253,14 +255,14 @@ class DrainWaitCondition(_resource.ClusterActions, _resource.HookResource):
                 not self.stack.convergence):
             deletion.drains = True
             return None
-        traversal = _traversal.Traversal(self.stack)
-        rows = traversal.read()
-        unfinished = traversal.unfinished(rows)
-        deletion.drains = _traversal.must_drain(
-            self.stack.owner_id is not None, self._sources_go(traversal, rows),
+        current = traversal.Traversal(self.stack)
+        rows = current.read()
+        unfinished = current.unfinished(rows)
+        deletion.drains = traversal.must_drain(
+            self.stack.owner_id is not None, self._sources_go(current, rows),
             bool(unfinished))
         if deletion.drains is None:
-            if traversal.is_over():
+            if current.is_over():
                 raise check_resource.CancelOperation()
             return (_('Resource %s has not been updated yet, so what the '
                       'condition guards may still be replaced.')
@@ -268,13 +270,13 @@ class DrainWaitCondition(_resource.ClusterActions, _resource.HookResource):
         if not deletion.drains:
             deletion.has_successor = any(
                 self._guards_the_same(row) for row in rows.values()
-                if traversal.is_done(row))
+                if current.is_done(row))
             LOG.info('%(name)s: %(guarded)s is not drained, because only its '
                      'guard is removed',
                      {'name': self.name, 'guarded': self.resource_id})
         return None
 
-    def _sources_go(self, traversal, rows):
+    def _sources_go(self, current, rows):
         """Return whether each resource that provides the ID is deleted."""
         given = self.t.properties(self.properties_schema, self.context).data
         names = {source.name for source in function.dependencies(
@@ -287,7 +289,7 @@ class DrainWaitCondition(_resource.ClusterActions, _resource.HookResource):
             # It only hands the ID on, and says nothing of what has it.
             return [True]
         # A resource without a row has been deleted already.
-        return [traversal.goes(row, rows) for row in sources] or (
+        return [current.goes(row, rows) for row in sources] or (
             [True] * bool(names))
 
     def _drain_server(self):
@@ -317,7 +319,7 @@ class DrainWaitCondition(_resource.ClusterActions, _resource.HookResource):
         if drain.over is None:
             drains.finish({server: outcome})
         result, reason = outcome
-        if result == _signals.ROLLBACK:
+        if result == _signal.ROLLBACK:
             raise exception.Error(
                 _('%(name)s: server %(server)s stays, because of a ROLLBACK '
                   '(%(reason)s); repeat the operation to ask it again.')
@@ -342,7 +344,7 @@ class DrainWaitCondition(_resource.ClusterActions, _resource.HookResource):
         # A cluster that is gone has none either.
         if not bindings:
             return None
-        cluster = _senlin.get_cluster(self.senlin(), self.resource_id)
+        cluster = _client.get_cluster(self.senlin(), self.resource_id)
         if cluster is None:
             return None
         if cluster.node_ids and deletion.drains:
@@ -351,23 +353,23 @@ class DrainWaitCondition(_resource.ClusterActions, _resource.HookResource):
             self.client('zaqar').queues(limit=1)
             if self._MIN_SIZE not in self.data():
                 self.data_set(self._MIN_SIZE, str(cluster.min_size))
-            self._start(_senlin.remove_every_node)
+            self._start(_client.remove_every_node)
         else:
-            self._start(_senlin.detach_policy, bindings[0].policy_id)
+            self._start(_client.detach_policy, bindings[0].policy_id)
         return self._busy()
 
     def _drain_is_over(self, deletion):
         """Whether no drain of ours runs; a failed one is begun anew."""
         action = self._followed_action()
-        if action is not None and action.action == _senlin.RESIZE:
-            if action.status == _senlin.CANCELLED:
+        if action is not None and action.action == _client.RESIZE:
+            if action.status == _client.CANCELLED:
                 # It ends the moment one guest refuses to go, while the other
                 # guests still drain.
                 if not action.depends_on:
                     self._stop_draining()
                 return False
-            untried = _senlin.was_not_tried(action)
-            failed = action.status == _senlin.FAILED
+            untried = _client.was_not_tried(action)
+            failed = action.status == _client.FAILED
             if untried or (failed and deletion.attempts > 1):
                 deletion.attempts -= not untried
                 LOG.warning('%(name)s: cluster %(cluster)s: a drain failed '
@@ -376,20 +378,20 @@ class DrainWaitCondition(_resource.ClusterActions, _resource.HookResource):
                              'reason': action.status_reason})
                 # Nobody would ever end those that wait.
                 for child in action.depends_on or ():
-                    _senlin.cancel(self.senlin(), child)
+                    _client.cancel(self.senlin(), child)
                 self.data_delete(self._ACTION_ID)
                 return True
         return self._action_is_over(action)
 
     def _stop_draining(self):
         """Leave the cluster as it was, less those that have drained."""
-        cluster = _senlin.get_cluster(self.senlin(), self.resource_id)
+        cluster = _client.get_cluster(self.senlin(), self.resource_id)
         if cluster is not None:
             min_size = int(self.data().get(self._MIN_SIZE, 0))
             try:
-                _senlin.count_members(self.senlin(), cluster.id,
+                _client.count_members(self.senlin(), cluster.id,
                                       min(min_size, len(cluster.node_ids)))
-            except _senlin.Overtaken:
+            except _client.Overtaken:
                 return
         self.data_delete(self._MIN_SIZE)
         self.data_delete(self._ACTION_ID)
@@ -405,7 +407,7 @@ class DrainWaitCondition(_resource.ClusterActions, _resource.HookResource):
 
     def _find_hook(self, hook):
         """Return the policy of a hook, the newest if it is being updated."""
-        policies = _senlin.hook_policies(self.senlin(), hook)
+        policies = _client.hook_policies(self.senlin(), hook)
         if not policies:
             raise exception.Error(
                 _('%(name)s: "hook" is not an OS::Hooks::LifecycleHook: '
@@ -416,7 +418,7 @@ class DrainWaitCondition(_resource.ClusterActions, _resource.HookResource):
 
     def _find_cluster(self):
         name = self.properties[self.CLUSTER]
-        cluster = name and _senlin.get_cluster(self.senlin(), name)
+        cluster = name and _client.get_cluster(self.senlin(), name)
         if not cluster:
             raise exception.Error(
                 _('%(name)s: Senlin knows no cluster "%(cluster)s". From Heat '
@@ -484,7 +486,7 @@ class DrainWaitCondition(_resource.ClusterActions, _resource.HookResource):
         # The latter is left from a creation that failed, which has said so.
         return super()._is_excused(action) or (
             self.action == self.DELETE and
-            action.action == _senlin.ATTACH_POLICY)
+            action.action == _client.ATTACH_POLICY)
 
     def _hooks(self):
         return jsonutils.loads(self.data().get(self._HOOKS, '[]'))
@@ -493,7 +495,7 @@ class DrainWaitCondition(_resource.ClusterActions, _resource.HookResource):
         """What is left on the cluster of the hooks we have put there."""
         hooks = self._hooks()
         return [binding for binding in
-                _senlin.get_bindings(self.senlin(), self.resource_id)
+                _client.get_bindings(self.senlin(), self.resource_id)
                 if binding.policy_name in hooks]
 
 

@@ -20,14 +20,14 @@ from oslo_utils import timeutils
 from zaqarclient.queues.v2 import core as zaqar_core
 from zaqarclient.transport import errors as zaqar_errors
 
-from . import _claim
-from . import _drains
-from . import _known
 from . import _resource
-from . import _senlin
-from . import _signals
-from . import _ticker
-from . import _wait
+from . import _retry
+from . import _signal
+from ._engine import lease
+from ._engine import tokens
+from .native import _drains
+from .native import _wakeups
+from .senlin import _client
 
 LOG = logging.getLogger(__name__)
 
@@ -146,9 +146,9 @@ class LifecycleHook(_resource.HookResource, signal_responder.SignalResponder):
               'the server in any case, so a cluster cannot have a hook with '
               'ROLLBACK here.'),
             update_allowed=True,
-            default=_signals.CONTINUE,
+            default=_signal.CONTINUE,
             constraints=[constraints.AllowedValues(
-                (_signals.CONTINUE, _signals.ROLLBACK))],
+                (_signal.CONTINUE, _signal.ROLLBACK))],
         ),
         CRITERIA: properties.Schema(
             properties.Schema.STRING,
@@ -230,13 +230,13 @@ class LifecycleHook(_resource.HookResource, signal_responder.SignalResponder):
 
     def handle_create(self):
         self.resource_id_set(self._name())
-        return _wait.Wait(self)
+        return _retry.Wait(self)
 
     def check_create_complete(self, wait):
         return wait.until_done(lambda: self._make(self.properties))
 
     def handle_update(self, json_snippet, tmpl_diff, prop_diff):
-        return _wait.Wait(self), json_snippet.properties(
+        return _retry.Wait(self), json_snippet.properties(
             self.properties_schema, self.context)
 
     def check_update_complete(self, args):
@@ -245,14 +245,14 @@ class LifecycleHook(_resource.HookResource, signal_responder.SignalResponder):
                                self._swap_policies(properties))
 
     def handle_delete(self):
-        return _wait.Wait(self)
+        return _retry.Wait(self)
 
     def check_delete_complete(self, wait):
         return wait.until_done(self._remove)
 
     def handle_check(self):
         gone = []
-        if self.has_senlin() and not _senlin.hook_policies(self.senlin(),
+        if self.has_senlin() and not _client.hook_policies(self.senlin(),
                                                            self._name()):
             gone.append(_('policy'))
         if self._owns_queue() and not self._queue_exists():
@@ -276,22 +276,22 @@ class LifecycleHook(_resource.HookResource, signal_responder.SignalResponder):
         # becomes a traceback in the engine's log. So we say what is wrong
         # once in the log for the operator and once as an event for the tenant.
         try:
-            signal = _signals.parse(details)
-            if signal.result == _signals.TEST:
+            signal = _signal.parse(details)
+            if signal.result == _signal.TEST:
                 return (_('TEST, by %(who)s: %(reason)s.')
                         % {'who': self._sender(), 'reason': signal.reason})
             try:
-                _known.share_token(self.context)
+                tokens.share_token(self.context)
                 return self._obey(signal)
             finally:
                 # The next signal has a session of its own; a thousand that
                 # stay open are all the connections that Senlin takes.
                 self.context.keystone_session.session.close()
-        except _signals.Refused as refusal:
+        except _signal.Refused as refusal:
             problem = _('refused: %s.') % refusal
-        except _wait.SERVICE_ERRORS as error:
+        except _retry.SERVICE_ERRORS as error:
             problem = (_('lost, to be sent again: %s')
-                       % _signals.quote(str(error)))
+                       % _signal.quote(str(error)))
         # In an except clause oslo.log would add the exception once more.
         LOG.warning('%(name)s: signal %(problem)s',
                     {'name': self.name, 'problem': problem})
@@ -311,7 +311,7 @@ class LifecycleHook(_resource.HookResource, signal_responder.SignalResponder):
         if name == self.SIGNAL_URL:
             return self._signal_url()
         if name == self.POLICY_ID:
-            policies = self.has_senlin() and _senlin.hook_policies(
+            policies = self.has_senlin() and _client.hook_policies(
                 self.senlin(), self._name())
             return policies[-1].id if policies else None
         if name == self.AGENT_CONFIG:
@@ -357,9 +357,9 @@ class LifecycleHook(_resource.HookResource, signal_responder.SignalResponder):
             'heartbeat_timeout': properties[self.HEARTBEAT_TIMEOUT],
             'default_result': properties[self.DEFAULT_RESULT],
             'criteria': properties[self.CRITERIA]}))
-        if self.has_senlin() and not _senlin.hook_policies(self.senlin(),
+        if self.has_senlin() and not _client.hook_policies(self.senlin(),
                                                            self._name()):
-            _senlin.create_policy(self.senlin(), self._name(),
+            _client.create_policy(self.senlin(), self._name(),
                                   self._policy_properties(properties))
 
     def _swap_policies(self, properties):
@@ -370,7 +370,7 @@ class LifecycleHook(_resource.HookResource, signal_responder.SignalResponder):
         wanted = self._policy_properties(properties)
         guarded = []
         for cluster in client.clusters():
-            bindings = _senlin.get_bindings(client, cluster.id)
+            bindings = _client.get_bindings(client, cluster.id)
             ours = [b for b in bindings if b.policy_name == self._name()]
             if not ours:
                 continue
@@ -379,22 +379,22 @@ class LifecycleHook(_resource.HookResource, signal_responder.SignalResponder):
             guarded.append((cluster.id, ours))
         busy = []
         for cluster_id, bindings in guarded:
-            step = _senlin.swap(client, self._name(), wanted, bindings)
+            step = _client.swap(client, self._name(), wanted, bindings)
             if step is None:
                 continue
             busy.append(cluster_id)
             operation, policy_id = step
             try:
                 operation(client, cluster_id, policy_id)
-            except _senlin.Overtaken:
+            except _client.Overtaken:
                 # It drains, scales, or is at the step before.
                 continue
         if busy:
             return (_('The new values have not reached cluster %s, which is '
                       'busy.') % ', '.join(busy))
-        if not any(_senlin.properties_of(policy) == wanted for policy in
-                   _senlin.hook_policies(client, self._name())):
-            _senlin.create_policy(client, self._name(), wanted)
+        if not any(_client.properties_of(policy) == wanted for policy in
+                   _client.hook_policies(client, self._name())):
+            _client.create_policy(client, self._name(), wanted)
         return self._delete_policies(keep=wanted)
 
     def _refuse_update(self, timeout, cluster, others):
@@ -418,12 +418,12 @@ class LifecycleHook(_resource.HookResource, signal_responder.SignalResponder):
 
         :returns: what is waited for, None if nothing is left to delete.
         """
-        for policy in _senlin.hook_policies(self.senlin(), self._name()):
-            if keep is not None and _senlin.properties_of(policy) == keep:
+        for policy in _client.hook_policies(self.senlin(), self._name()):
+            if keep is not None and _client.properties_of(policy) == keep:
                 continue
             try:
                 self.senlin().delete_policy(policy.id)
-            except _senlin.Conflict:
+            except _client.Conflict:
                 return (_('Policy %s is still attached to a cluster.')
                         % policy.id)
 
@@ -438,7 +438,7 @@ class LifecycleHook(_resource.HookResource, signal_responder.SignalResponder):
                       'cluster policy detach"; then delete this stack again.')
                     % {'name': self.name, 'attached': attached})
         if self._owns_queue():
-            with _wait.unless_missing(), (
+            with _retry.unless_missing(), (
                     self.client_plugin('zaqar').ignore_not_found):
                 self._queue().delete()
         self.data_delete(self._AGENT_CONFIG)
@@ -458,7 +458,7 @@ class LifecycleHook(_resource.HookResource, signal_responder.SignalResponder):
                        ['...'] if len(users) > _USERS_SHOWN else []))})
 
     def _policy_properties(self, properties):
-        return _senlin.hook_properties(
+        return _client.hook_properties(
             queue=self._queue_name(),
             timeout=properties[self.TIMEOUT],
             criteria=properties[self.CRITERIA])
@@ -504,16 +504,16 @@ class LifecycleHook(_resource.HookResource, signal_responder.SignalResponder):
         # before the first copy has done anything, which may be with another
         # engine. A lock costs less than a claim, so threads have that.
         with lockutils.lock('lifecycle-action-%s' % signal.token), (
-                _claim.claim(self.context, self.stack.id, signal.token)):
-            cluster_id, text = _wait.through_outages(self._answer, signal)
-        if signal.result == _signals.CONTINUE or cluster_id is None:
+                lease.claim(self.context, self.stack.id, signal.token)):
+            cluster_id, text = _retry.through_outages(self._answer, signal)
+        if signal.result == _signal.CONTINUE or cluster_id is None:
             return text
         if text:
             # Now, because what follows takes until the last drain is over.
             self._add_event('SIGNAL', self.status, 'Signal: %s' % text)
         # The other drains end at the timeout, and servers are deleted then.
         return self._put_capacity_back(
-            cluster_id, wait=(self.properties[self.TIMEOUT] + _wait.OUTAGE
+            cluster_id, wait=(self.properties[self.TIMEOUT] + _retry.OUTAGE
                               if text else 0))
 
     def _answer(self, signal):
@@ -527,21 +527,21 @@ class LifecycleHook(_resource.HookResource, signal_responder.SignalResponder):
         if drain is not None:
             return None, self._heard(drain, signal)
         if not self.has_senlin():
-            raise _signals.Refused('nobody waits for a drain with the token '
-                                   + _signals.quote(signal.token))
-        if signal.result == _signals.HEARTBEAT:
+            raise _signal.Refused('nobody waits for a drain with the token '
+                                  + _signal.quote(signal.token))
+        if signal.result == _signal.HEARTBEAT:
             raise resource.NoActionRequired(
                 res_name=self.name, reason='Senlin knows no heartbeat')
         client = self.senlin()
-        action = _senlin.get_action(client, signal.token)
+        action = _client.get_action(client, signal.token)
         # Senlin takes names and short IDs for IDs as well.
         if action is None or action.id != signal.token:
-            raise _signals.Refused(
-                'Senlin knows no action %s' % _signals.quote(signal.token))
-        waits = action.status == _senlin.WAITING_LIFECYCLE_COMPLETION
+            raise _signal.Refused(
+                'Senlin knows no action %s' % _signal.quote(signal.token))
+        waits = action.status == _client.WAITING_LIFECYCLE_COMPLETION
         given_up = self._was_given_up(action)
-        kept = signal.result == _signals.ROLLBACK and (
-            given_up or action.status == _senlin.CANCELLED)
+        kept = signal.result == _signal.ROLLBACK and (
+            given_up or action.status == _client.CANCELLED)
         if not (waits or kept or given_up):
             # The second copy of a signal, or one that came after the timeout.
             LOG.debug('%(name)s: action %(token)s is %(status)s already',
@@ -552,27 +552,27 @@ class LifecycleHook(_resource.HookResource, signal_responder.SignalResponder):
         # Senlin looks at nothing but the token, so whose it is, is for us to
         # find out. The cluster comes from the node: the action would only
         # tell it to a newer microversion than openstacksdk asks for.
-        node = _senlin.get_node(client, action.target_id)
+        node = _client.get_node(client, action.target_id)
         if node is None or not self._guards(node.cluster_id):
-            raise _signals.Refused(
+            raise _signal.Refused(
                 'action %s belongs to no cluster with this hook'
                 % signal.token)
         if kept:
             return node.cluster_id, None
         if given_up:
             try:
-                _senlin.remove_drained_node(client, node.cluster_id, node.id)
-            except _senlin.Overtaken:
+                _client.remove_drained_node(client, node.cluster_id, node.id)
+            except _client.Overtaken:
                 # Its next signal may find the cluster free.
                 raise resource.NoActionRequired(
                     res_name=self.name, reason='the cluster is busy')
-        elif signal.result == _signals.CONTINUE:
+        elif signal.result == _signal.CONTINUE:
             # Senlin may have done it when its answer is lost; read again, the
             # action would look as if somebody else had.
-            _wait.through_outages(_senlin.complete_lifecycle, client,
-                                  node.cluster_id, signal.token)
+            _retry.through_outages(_client.complete_lifecycle, client,
+                                   node.cluster_id, signal.token)
         else:
-            _wait.through_outages(self._cancel, action, node)
+            _retry.through_outages(self._cancel, action, node)
         return node.cluster_id, (
             _('%(result)s for server %(server)s (%(node)s) after %(took)d s, '
               'by %(who)s: %(reason)s.')
@@ -586,11 +586,11 @@ class LifecycleHook(_resource.HookResource, signal_responder.SignalResponder):
 
     def _heard(self, drain, signal):
         """Return the text of the event for an answer that was noted."""
-        if signal.result == _signals.HEARTBEAT or drain.result is not None:
+        if signal.result == _signal.HEARTBEAT or drain.result is not None:
             raise resource.NoActionRequired(
                 res_name=self.name, reason='nothing waits for this signal')
         if drain.group:
-            _ticker.look()
+            _wakeups.look()
         return (_('%(result)s for server %(server)s after %(took)d s, by '
                   '%(who)s: %(reason)s.')
                 % {'result': signal.result, 'server': drain.server,
@@ -604,25 +604,25 @@ class LifecycleHook(_resource.HookResource, signal_responder.SignalResponder):
         would stay, drained, and its application serve nobody any more.
         """
         client, node_id = self.senlin(), action.target_id
-        return (action.action == _senlin.NODE_DELETE and
-                _senlin.was_not_tried(action) and
+        return (action.action == _client.NODE_DELETE and
+                _client.was_not_tried(action) and
                 # Later nobody knows what the server has begun since.
                 _age(action) < self.properties[self.TIMEOUT] and
                 # It may have been asked again, and answers that then.
-                not any(_senlin.unfinished_actions(client, node_id)) and
-                _senlin.get_node(client, node_id) is not None)
+                not any(_client.unfinished_actions(client, node_id)) and
+                _client.get_node(client, node_id) is not None)
 
     def _cancel(self, action, node):
-        if action.action != _senlin.NODE_DELETE:
-            raise _signals.Refused(
+        if action.action != _client.NODE_DELETE:
+            raise _signal.Refused(
                 'server %s cannot be kept, because its cluster stops its '
                 'servers before it deletes them; set its '
                 '"cluster.stop_node_before_delete" to false'
                 % node.physical_id)
-        _senlin.cancel(self.senlin(), action.id)
-        after = _senlin.get_action(self.senlin(), action.id)
-        if after is None or after.status != _senlin.CANCELLED:
-            raise _signals.Refused(
+        _client.cancel(self.senlin(), action.id)
+        after = _client.get_action(self.senlin(), action.id)
+        if after is None or after.status != _client.CANCELLED:
+            raise _signal.Refused(
                 'ROLLBACK for server %s came too late, its deletion has begun'
                 % node.physical_id)
 
@@ -638,10 +638,10 @@ class LifecycleHook(_resource.HookResource, signal_responder.SignalResponder):
             with its engine, the repeated one does the work.
         """
         end = time.monotonic() + wait
-        done = _wait.through_outages(self._count_members, cluster_id)
+        done = _retry.through_outages(self._count_members, cluster_id)
         while not done and time.monotonic() < end:
-            time.sleep(_wait.PERIOD)
-            done = _wait.through_outages(self._count_members, cluster_id)
+            time.sleep(_retry.PERIOD)
+            done = _retry.through_outages(self._count_members, cluster_id)
         if not wait:
             raise resource.NoActionRequired(
                 res_name=self.name, reason='the server is kept already')
@@ -655,13 +655,13 @@ class LifecycleHook(_resource.HookResource, signal_responder.SignalResponder):
     def _count_members(self, cluster_id):
         """Return whether the capacity is right; if not, work on it."""
         client = self.senlin()
-        cluster = _senlin.get_cluster(client, cluster_id)
+        cluster = _client.get_cluster(client, cluster_id)
         if (cluster is None or
                 cluster.desired_capacity >= len(cluster.node_ids)):
             return True
         try:
-            _senlin.count_members(client, cluster_id)
-        except _senlin.Overtaken:
+            _client.count_members(client, cluster_id)
+        except _client.Overtaken:
             pass
         return False
 
@@ -674,8 +674,8 @@ class LifecycleHook(_resource.HookResource, signal_responder.SignalResponder):
         return _('user %s') % (getattr(request, 'username', None) or user_id)
 
     def _guards(self, cluster_id):
-        return bool(cluster_id) and _known.is_guarded(
-            self._name(), cluster_id, lambda: _senlin.is_guarded(
+        return bool(cluster_id) and tokens.is_guarded(
+            self._name(), cluster_id, lambda: _client.is_guarded(
                 self.senlin(), cluster_id, self._name()))
 
     def _signal_url(self):
@@ -724,7 +724,7 @@ class LifecycleHook(_resource.HookResource, signal_responder.SignalResponder):
 
     def _pending_in_senlin(self):
         client = self.senlin()
-        actions = list(_senlin.waiting_actions(client))
+        actions = list(_client.waiting_actions(client))
         if not actions:
             return []
         # All nodes at once, because an action does not tell its cluster and a

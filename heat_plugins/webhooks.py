@@ -8,8 +8,8 @@ from heat.engine import constraints
 from heat.engine import properties
 
 from . import _resource
-from . import _wait
-from . import _webhooks
+from . import _retry
+from . import _urls
 
 
 class Webhooks(_resource.HookResource):
@@ -68,13 +68,13 @@ class Webhooks(_resource.HookResource):
 
     def handle_create(self):
         self.resource_id_set(self._NAME % self.uuid)
-        return _wait.Wait(self)
+        return _retry.Wait(self)
 
     def check_create_complete(self, wait):
         return wait.until_done(lambda: self._subscribe(self.properties))
 
     def handle_update(self, json_snippet, tmpl_diff, prop_diff):
-        return _wait.Wait(self), json_snippet.properties(
+        return _retry.Wait(self), json_snippet.properties(
             self.properties_schema, self.context)
 
     def check_update_complete(self, args):
@@ -82,7 +82,7 @@ class Webhooks(_resource.HookResource):
         return wait.until_done(lambda: self._subscribe(properties))
 
     def handle_delete(self):
-        return _wait.Wait(self)
+        return _retry.Wait(self)
 
     def check_delete_complete(self, wait):
         return wait.until_done(self._unsubscribe)
@@ -125,7 +125,7 @@ class Webhooks(_resource.HookResource):
 
     def _unsubscribe(self):
         # Zaqar deletes a queue without its subscriptions.
-        with _wait.unless_missing():
+        with _retry.unless_missing():
             for subscription in self._own():
                 self._delete(subscription)
 
@@ -151,7 +151,7 @@ class Webhooks(_resource.HookResource):
 
     @staticmethod
     def _shown(urls):
-        return ', '.join(sorted(map(_webhooks.without_secrets, urls)))
+        return ', '.join(sorted(map(_urls.without_secrets, urls)))
 
 
 class WebhooksConstraint:
@@ -160,10 +160,10 @@ class WebhooksConstraint:
     message = _('http:// or https:// URLs with a host, each only once')
 
     def validate(self, urls, context):
-        return _webhooks.problem(urls) is None
+        return _urls.problem(urls) is None
 
     def error(self, urls):
-        return _webhooks.problem(urls) + '.'
+        return _urls.problem(urls) + '.'
 
 
 def resource_mapping():

@@ -399,7 +399,7 @@ class Check:
         at_load = set()
         for entry in log.read_text().splitlines():
             line, _blank, test = entry.partition(' ')
-            # "tests/unit/test_wait.py::test_end (call)"
+            # "tests/unit/test_retry.py::test_end (call)"
             test = test.rpartition(' (')[0]
             if not test:
                 at_load.add(int(line))
@@ -510,7 +510,7 @@ def main(argv=None, root=REPO):
         prog='mutants', description=__doc__.splitlines()[0])
     parser.add_argument(
         'places', nargs='+', metavar='FILE[:LINE]',
-        help='what to change, such as heat_plugins/_signals.py, or one line '
+        help='what to change, such as heat_plugins/_signal.py, or one line '
              'of it')
     parser.add_argument(
         '--tests', nargs='+', metavar='PATH',

@@ -101,7 +101,7 @@ def results(cls):
     if 'signal_url' not in cls.attributes_schema:
         return []
     # Not in sys.modules, as Heat has loaded it.
-    signals = cls.handle_signal.__globals__['_signals']
+    signals = cls.handle_signal.__globals__['_signal']
     return [rst.heading('Results', '-'),
             *(rst.entry(name, description, {})
               for name, description in signals.RESULTS.items())]
@@ -109,7 +109,7 @@ def results(cls):
 
 def messages_page():
     parts = []
-    for path in sorted(REPO.glob('heat_plugins/*.py')):
+    for path in sorted(REPO.glob('heat_plugins/**/*.py')):
         tree = ast.parse(path.read_text())
         messages = list(messages_of(tree))
         if messages:

@@ -3,6 +3,7 @@
 """The only file that knows Heat's private test helpers."""
 
 import datetime
+import functools
 import json
 import logging
 import pathlib
@@ -112,7 +113,8 @@ class PluginTestCase(common.HeatTestCase):
     @staticmethod
     def plugin_module(name):
         resources.global_env()
-        return getattr(sys.modules['heat.engine.plugins'], name)
+        return functools.reduce(getattr, name.split('.'),
+                                sys.modules['heat.engine.plugins'])
 
 
 class ServiceTestCase(PluginTestCase):
@@ -127,8 +129,9 @@ class ServiceTestCase(PluginTestCase):
         self.clock = self.useFixture(time_fixture.TimeFixture(
             datetime.datetime(2024, 5, 1, 12, 0, 31)))
         self.time = fakes.Clock(self.clock)
-        for name in ('_claim', '_drains', '_engines', '_known', '_wait',
-                     'autoscaling_group', 'lifecycle_hook'):
+        for name in ('_engine.lease', '_engine.liveness', '_engine.tokens',
+                     '_retry', 'lifecycle_hook', 'native._drains',
+                     'native.autoscaling_group'):
             self.patchobject(self.plugin_module(name), 'time',
                              new=self.time)
         # What the services were asked to change, in that order.

@@ -109,7 +109,7 @@ class _RemovalTestCase(base.ServiceTestCase):
 
     def setUp(self):
         super().setUp()
-        self.plugin_module('_drains')._read.clear()
+        self.plugin_module('native._drains')._read.clear()
         # (ID, whether it had drained) of what was deleted.
         self.removed = []
         self.patchobject(_Owner, 'test', new=self)
@@ -134,7 +134,7 @@ class _RemovalTestCase(base.ServiceTestCase):
                 for message in self.zaqar.messages]
 
     def has_drained(self, server):
-        hook = self.plugin_module('_drains').Hook.find(
+        hook = self.plugin_module('native._drains').Hook.find(
             self.hook.context, self.hook.FnGetRefId())
         drain = hook.read().get(server)
         return drain is not None and drain.over is not None

@@ -630,7 +630,7 @@ class SignalTest(_SignalTestCase):
     def test_copy_that_another_engine_has_is_waited_for(self):
         """Senlin would begin the deletion of the server a second time."""
         token = self.senlin.wait_for_guest(self.cluster)
-        claims = self.plugin_module('_claim')
+        claims = self.plugin_module('_engine.lease')
 
         def other_engine():
             claimed.__exit__(None, None, None)
@@ -647,7 +647,7 @@ class SignalTest(_SignalTestCase):
     def test_claim_of_a_dead_engine_ends(self):
         """The drain would take until its timeout."""
         token = self.senlin.wait_for_guest(self.cluster)
-        claims = self.plugin_module('_claim')
+        claims = self.plugin_module('_engine.lease')
         dead = claims.claim(self.hook.context, self.hook.stack.id, token)
         dead.__enter__()
 
@@ -655,7 +655,7 @@ class SignalTest(_SignalTestCase):
 
         self.assertEqual([token], self.completed())
         # Less, and an engine that waits for Senlin would be taken for dead.
-        limit = self.plugin_module('_clients').REQUEST_TIMEOUT
+        limit = self.plugin_module('_engine.clients').REQUEST_TIMEOUT
         self.assertGreaterEqual(self.time.slept, 2 * limit)
         self.assertLess(self.time.slept, 3 * limit)
         # Nor is anything of it left.

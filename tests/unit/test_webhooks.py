@@ -49,7 +49,7 @@ class _WebhooksTestCase(base.ServiceTestCase):
 class UrlsTest(base.PluginTestCase):
 
     def problem(self, *urls):
-        return self.plugin_module('_webhooks').problem(urls)
+        return self.plugin_module('_urls').problem(urls)
 
     def test_good_urls_are_taken(self):
         """An endpoint could not be told at all."""
@@ -287,7 +287,7 @@ class SecretsTest(_WebhooksTestCase):
 
     def test_no_secret_in_a_message(self):
         """Reasons and events are read by more people than the template."""
-        show = self.plugin_module('_webhooks').without_secrets
+        show = self.plugin_module('_urls').without_secrets
 
         self.assertEqual('https://a.example.com:8/...',
                          show('https://me:secret@a.example.com:8/s3?k=y'))

@@ -47,7 +47,7 @@ class TickerTest(base.PluginTestCase):
 
     def setUp(self):
         super().setUp()
-        self.ticker = self.plugin_module('_ticker')
+        self.ticker = self.plugin_module('native._wakeups')
         self.now = 0
         self.hooks = mock.Mock(return_value=[])
         self.patchobject(self.ticker._drains.Hook, 'of_groups',

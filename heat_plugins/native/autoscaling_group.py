@@ -23,15 +23,15 @@ from heat.scaling import scalingutil
 from oslo_log import log as logging
 from oslo_utils import timeutils
 
-from . import _claim
-from . import _clients
+from .. import _retry
+from .. import _signal
+from .. import _yaql
 from . import _drains
-from . import _engines
-from . import _heat_patches
-from . import _signals
-from . import _ticker
-from . import _wait
-from . import _yaql
+from .._engine import clients
+from .._engine import heat_patches
+from .._engine import lease
+from .._engine import liveness
+from . import _wakeups
 
 LOG = logging.getLogger(__name__)
 
@@ -63,7 +63,7 @@ class _Busy(resource.NoActionRequired):
     """Somebody makes or removes members."""
 
 
-class AutoScalingGroup(_clients.ClientsWithTimeout,
+class AutoScalingGroup(clients.ClientsWithTimeout,
                        autoscaling_group.AutoScalingResourceGroup):
     """An OS::Heat::AutoScalingGroup whose members drain before they go.
 
@@ -193,7 +193,7 @@ class AutoScalingGroup(_clients.ClientsWithTimeout,
                 if time.monotonic() > end:
                     raise
             else:
-                _ticker.is_free(self.stack.id, self.name)
+                _wakeups.is_free(self.stack.id, self.name)
                 return
             time.sleep(_PERIOD)
 
@@ -237,7 +237,7 @@ class AutoScalingGroup(_clients.ClientsWithTimeout,
             # The cooldown counts from the end of a drain as well.
             self._finished_scaling(None, 'drained')
         # Not after a failure, which would come again as soon.
-        _ticker.is_free(self.stack.id, self.name)
+        _wakeups.is_free(self.stack.id, self.name)
         return _('Removed after their drains: %s.') % ', '.join(
             sorted(removed))
 
@@ -285,7 +285,7 @@ class AutoScalingGroup(_clients.ClientsWithTimeout,
             super().clear_stored_attributes()
 
     def update_with_template(self, child_template):
-        self._watch = _engines.Watch(self.context)
+        self._watch = liveness.Watch(self.context)
         self._submit = functools.partial(super().update_with_template,
                                          child_template)
         return self._submit()
@@ -340,9 +340,9 @@ class AutoScalingGroup(_clients.ClientsWithTimeout,
         """Leave to the next look, or the next step, what cannot be now."""
         try:
             yield
-        except _wait.ENGINE_ERRORS as error:
+        except _retry.ENGINE_ERRORS as error:
             LOG.warning('%(name)s: %(error)s',
-                        {'name': self.name, 'error': _wait.describe(error)})
+                        {'name': self.name, 'error': _retry.describe(error)})
 
     def _delete_again(self):
         """Have Heat go on with members that are stacks and being deleted.
@@ -439,7 +439,7 @@ class AutoScalingGroup(_clients.ClientsWithTimeout,
         LOG.info('%(name)s: to drain: %(members)s',
                  {'name': self.name, 'members': ', '.join(
                      '%s (server %s)' % victim for victim in victims)})
-        _ticker.look()
+        _wakeups.look()
         self._take_note(hook, {name: drains[server]
                                for name, server in victims})
 
@@ -476,7 +476,7 @@ class AutoScalingGroup(_clients.ClientsWithTimeout,
                           if drains[name].server in first})
         leaving, staying = {}, {}
         for name, (result, reason) in over.items():
-            if result == _signals.ROLLBACK:
+            if result == _signal.ROLLBACK:
                 staying[name] = drains[name]
                 LOG.info('%(name)s: %(member)s stays: %(reason)s',
                          {'name': self.name, 'member': name,
@@ -518,14 +518,14 @@ class AutoScalingGroup(_clients.ClientsWithTimeout,
             for name, drain in drains.items():
                 if not hook.is_running(self.client_plugin('nova'),
                                        drain.server):
-                    outcomes[name] = (_signals.CONTINUE,
+                    outcomes[name] = (_signal.CONTINUE,
                                       _('it is not running'))
-        except _wait.SERVICE_ERRORS as error:
-            if not _wait.is_outage(error):
+        except _retry.SERVICE_ERRORS as error:
+            if not _retry.is_outage(error):
                 raise
             LOG.warning('%(name)s: %(members)s may be asked later: %(error)s',
                         {'name': self.name, 'members': ', '.join(drains),
-                         'error': _wait.describe(error)})
+                         'error': _retry.describe(error)})
         return outcomes
 
     def _gather(self, hook, leaving):
@@ -608,8 +608,8 @@ class AutoScalingGroup(_clients.ClientsWithTimeout,
 
     def _claim(self):
         # What is done under it takes a second.
-        return _claim.claim(self.context, self.stack.id, self.uuid,
-                            lease=_TURN_LASTS)
+        return lease.claim(self.context, self.stack.id, self.uuid,
+                           lease=_TURN_LASTS)
 
     def _address(self, member):
         """Where a signal reaches this group, about a member."""
@@ -631,8 +631,8 @@ def _in_order(criteria, members):
 
 def resource_mapping():
     # Heat calls it once in each process that loads resources.
-    _ticker.arm()
-    _heat_patches.prune_finished_threads()
+    _wakeups.arm()
+    heat_patches.prune_finished_threads()
     _yaql.take_turns()
     return {
         'OS::Hooks::AutoScalingGroup': AutoScalingGroup,

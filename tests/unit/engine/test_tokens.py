@@ -18,7 +18,7 @@ class TokenTest(base.ServiceTestCase):
 
     def setUp(self):
         super().setUp()
-        self.known = self.plugin_module('_known')
+        self.known = self.plugin_module('_engine.tokens')
         self.known._auths.clear()
 
     def shared(self, trust_id):
@@ -54,7 +54,7 @@ class GuardedTest(base.ServiceTestCase):
 
     def setUp(self):
         super().setUp()
-        self.known = self.plugin_module('_known')
+        self.known = self.plugin_module('_engine.tokens')
         self.known._guarded.clear()
         self.asked = 0
 

@@ -7,8 +7,8 @@ from heat.engine import constraints
 from heat.engine import properties
 from oslo_log import log as logging
 
+from . import _client
 from . import _resource
-from . import _senlin
 
 LOG = logging.getLogger(__name__)
 
@@ -56,12 +56,12 @@ class Profile(_resource.SenlinResource):
         if profile is None:
             self.resource_id_set(self.senlin().create_profile(
                 name=self.physical_resource_name(),
-                spec=_senlin.specification(
+                spec=_client.specification(
                     properties[self.TYPE],
                     properties[self.PROFILE_PROPERTIES]),
                 metadata=properties[self.METADATA]).id)
         elif profile.metadata != properties[self.METADATA]:
-            _senlin.set_profile_metadata(self.senlin(), profile.id,
+            _client.set_profile_metadata(self.senlin(), profile.id,
                                          properties[self.METADATA])
 
     def _remove(self):
@@ -69,12 +69,12 @@ class Profile(_resource.SenlinResource):
         if profile is None or self._is_deleted(profile):
             return None
         if (self.stack.action == self.stack.DELETE and
-                _senlin.is_profile_of_cluster(self.senlin(), profile.id)):
+                _client.is_profile_of_cluster(self.senlin(), profile.id)):
             return (_('Profile %s is still the one of a cluster; delete the '
                       'cluster, or give it another profile.') % profile.id)
         # The mark first: a cluster looks for it when its last node has gone,
         # and should that be now, the second try succeeds.
-        _senlin.leave_profile(self.senlin(), profile, self.stack.id)
+        _client.leave_profile(self.senlin(), profile, self.stack.id)
         if not self._is_deleted(profile):
             LOG.info('%(name)s: profile %(profile)s is left to the servers '
                      'that were made from it',
@@ -83,7 +83,7 @@ class Profile(_resource.SenlinResource):
     def _is_deleted(self, profile):
         try:
             self.senlin().delete_profile(profile.id)
-        except _senlin.Conflict:
+        except _client.Conflict:
             return False
         return True
 

@@ -16,7 +16,7 @@ class ClaimTest(base.ServiceTestCase):
 
     def setUp(self):
         super().setUp()
-        self.claims = self.plugin_module('_claim')
+        self.claims = self.plugin_module('_engine.lease')
         self.stack = self.parse_stack('heat_template_version: wallaby')
         self.stack.store()
         self.context = utils.dummy_context()

@@ -52,7 +52,7 @@ class _WaitTestCase(base.ServiceTestCase):
 
     def setUp(self):
         super().setUp()
-        self.module = self.plugin_module('_wait')
+        self.module = self.plugin_module('_retry')
         # What the steps come to, the first one first.
         self.steps = []
         self.taken = 0

@@ -27,9 +27,9 @@ from oslo_serialization import jsonutils
 from oslo_utils import timeutils
 import sqlalchemy
 
-from . import _claim
-from . import _signals
-from . import _wait
+from .. import _retry
+from .. import _signal
+from .._engine import lease
 
 # Keys in the data of a hook: what it was made with, and, followed by the ID of
 # a server, a drain.
@@ -86,7 +86,7 @@ class Drain(_Drain):
         `deadline`, `heard` (the last heartbeat) and `over` (when whoever
         waited took note of the result, None before).
     :param is_posted: whether its message is on the queue for certain.
-    :param result: one of `_signals.RESULTS`, None while nobody knows.
+    :param result: one of `_signal.RESULTS`, None while nobody knows.
     :param group: the group that wants to know of the result, {"stack": its
         identity, "name": the resource, "member": name of the member}; None if
         no group does.
@@ -102,7 +102,7 @@ class Drain(_Drain):
     @property
     def is_refused(self):
         """Whether the server stayed, and whoever had asked knows it."""
-        return self.over is not None and self.result == _signals.ROLLBACK
+        return self.over is not None and self.result == _signal.ROLLBACK
 
     @property
     def is_abandoned(self):
@@ -111,7 +111,7 @@ class Drain(_Drain):
         A waiter records a result at the deadline, later only if a service is
         away. Without one, the operation that waited was cancelled.
         """
-        return self.result is None and now() >= self.deadline + _wait.OUTAGE
+        return self.result is None and now() >= self.deadline + _retry.OUTAGE
 
     @property
     def is_stale(self):
@@ -200,7 +200,7 @@ class Hook:
     def suits_senlin(self):
         """Whether it asks for nothing that Senlin does not know."""
         return (not self._heartbeat_timeout and
-                self._default_result == _signals.CONTINUE)
+                self._default_result == _signal.CONTINUE)
 
     def is_running(self, nova, server):
         """Return True if a server has to be taken for running.
@@ -328,7 +328,7 @@ class Hook:
                 return None
             if drain.result is None:
                 self._set(drain._replace(
-                    **({'heard': now()} if result == _signals.HEARTBEAT
+                    **({'heard': now()} if result == _signal.HEARTBEAT
                        else {'result': result, 'reason': reason})))
         return drain
 
@@ -341,7 +341,7 @@ class Hook:
                 _('no answer within %d seconds') % self.timeout)
         if (self._heartbeat_timeout and
                 now() >= drain.heard + self._heartbeat_timeout):
-            return _signals.CONTINUE, (
+            return _signal.CONTINUE, (
                 _('no heartbeat for %d seconds') % self._heartbeat_timeout)
         return None
 
@@ -379,7 +379,7 @@ class Hook:
         with contextlib.ExitStack() as claims:
             # In one order, or two who claim could wait for each other.
             for server in sorted(servers):
-                claims.enter_context(_claim.claim(
+                claims.enter_context(lease.claim(
                     self.context, self._stack_id, server))
             yield
 

@@ -61,8 +61,8 @@ class SilentServiceTest(base.ServiceTestCase):
         self.hook = self.stack['hook']
 
     def limit(self):
-        self.patchobject(self.plugin_module('_clients'), 'REQUEST_TIMEOUT',
-                         new=0.05)
+        self.patchobject(self.plugin_module('_engine.clients'),
+                         'REQUEST_TIMEOUT', new=0.05)
 
     def silence(self, stack, **values):
         """Let a stack find all services at the socket from now on."""
@@ -143,7 +143,7 @@ class SilentServiceTest(base.ServiceTestCase):
         """A group would be deaf for ever to all drains that end."""
         self.limit()
         self.silence(self.stack)
-        group, wait = self.stack['group'], self.plugin_module('_wait')
+        group, wait = self.stack['group'], self.plugin_module('_retry')
         for call in (
                 lambda: group.client_plugin('nova').get_server(SERVER),
                 lambda: group.client('zaqar').queue('a', force_create=True)):
@@ -152,7 +152,8 @@ class SilentServiceTest(base.ServiceTestCase):
 
     def test_limit_is_half_a_minute(self):
         """A slow service would count as away, or the API give up first."""
-        self.assertEqual(30, self.plugin_module('_clients').REQUEST_TIMEOUT)
+        clients = self.plugin_module('_engine.clients')
+        self.assertEqual(30, clients.REQUEST_TIMEOUT)
 
     def test_other_resources_keep_their_clients(self):
         """Whatever else Heat does in this context would be cut short."""

@@ -9,9 +9,9 @@ from heat.engine import constraints
 from heat.engine import properties
 from oslo_serialization import jsonutils
 
+from .. import _retry
+from . import _client
 from . import _resource
-from . import _senlin
-from . import _wait
 
 
 class Cluster(_resource.ClusterActions, _resource.SenlinResource):
@@ -187,7 +187,7 @@ class Cluster(_resource.ClusterActions, _resource.SenlinResource):
         return super().handle_update(json_snippet, tmpl_diff, prop_diff)
 
     def handle_delete(self):
-        return _wait.Wait(self), [self._ATTEMPTS]
+        return _retry.Wait(self), [self._ATTEMPTS]
 
     def check_delete_complete(self, args):
         wait, attempts = args
@@ -197,19 +197,19 @@ class Cluster(_resource.ClusterActions, _resource.SenlinResource):
         super().handle_check()
         cluster = self._find()
         lost = (set(self._policies()) -
-                set(_senlin.get_policies(self.senlin(), cluster.id)))
+                set(_client.get_policies(self.senlin(), cluster.id)))
         if lost:
             raise exception.Error(
                 _('%(name)s: cluster %(cluster)s has lost the policies '
                   '%(policies)s; update the stack to put them back.')
                 % {'name': self.name, 'cluster': cluster.id,
                    'policies': ', '.join(sorted(lost))})
-        if cluster.status == _senlin.ERROR:
+        if cluster.status == _client.ERROR:
             raise exception.Error(
                 _('%(name)s: cluster %(cluster)s is in ERROR: %(reason)s; '
                   'see "openstack cluster members list".')
                 % {'name': self.name, 'cluster': cluster.id,
-                   'reason': _wait.describe(cluster.status_reason)})
+                   'reason': _retry.describe(cluster.status_reason)})
 
     def get_attribute(self, key, *path):
         if key != self.COLLECT:
@@ -220,8 +220,8 @@ class Cluster(_resource.ClusterActions, _resource.SenlinResource):
         if self.resource_id is None:
             return None
         try:
-            values = _senlin.collect(self.senlin(), self.resource_id, path[0])
-        except _senlin.Refused:
+            values = _client.collect(self.senlin(), self.resource_id, path[0])
+        except _client.Refused:
             values = None
         if values is None:
             raise exception.InvalidTemplateAttribute(
@@ -235,7 +235,7 @@ class Cluster(_resource.ClusterActions, _resource.SenlinResource):
         if name == self.NODES:
             return cluster.node_ids
         if name == self.POLICIES_ATTR:
-            return sorted(_senlin.get_policies(self.senlin(), cluster.id))
+            return sorted(_client.get_policies(self.senlin(), cluster.id))
         return getattr(cluster, name)
 
     def _show_resource(self):
@@ -256,14 +256,14 @@ class Cluster(_resource.ClusterActions, _resource.SenlinResource):
             self._create(properties)
         elif not knows_id:
             # The answer that had the ID of the action was lost with it.
-            self._follow(_senlin.creation_of(self.senlin(), cluster.id).id,
+            self._follow(_client.creation_of(self.senlin(), cluster.id).id,
                          'create_cluster')
         else:
             step = (self._update(cluster, properties) or
                     self._swap_policies(cluster, properties) or
                     self._resize(cluster, properties))
             if step is None:
-                _senlin.delete_left_profiles(self.senlin())
+                _client.delete_left_profiles(self.senlin())
                 return None
             self._start(*step)
         return self._busy()
@@ -283,7 +283,7 @@ class Cluster(_resource.ClusterActions, _resource.SenlinResource):
         if properties[self.TIMEOUT]:
             values['timeout'] = properties[self.TIMEOUT]
         self.data_set(self._CAPACITY, str(capacity))
-        cluster_id, action_id = _senlin.create_cluster(self.senlin(), **values)
+        cluster_id, action_id = _client.create_cluster(self.senlin(), **values)
         self.resource_id_set(cluster_id)
         self._follow(action_id, 'create_cluster')
 
@@ -298,34 +298,34 @@ class Cluster(_resource.ClusterActions, _resource.SenlinResource):
         if not values:
             return None
         self._refuse_timeout(cluster, values.get('timeout'))
-        if cluster.status != _senlin.ERROR:
-            return _senlin.update_cluster, values
+        if cluster.status != _client.ERROR:
+            return _client.update_cluster, values
         # Senlin updates nothing then, and says so in the way in which it says
         # that the cluster is busy. Mostly there are fewer servers than
         # "min_size", maybe because of the very profile that is to go. Nothing
         # is below zero, and the size comes last.
         if cluster.min_size > 0:
-            return _senlin.resize, 0, cluster.max_size
+            return _client.resize, 0, cluster.max_size
         raise exception.Error(
             _('%(name)s: cluster %(cluster)s is in ERROR, so Senlin changes '
               'nothing: %(reason)s. Put it right, as with "openstack cluster '
               'recover", and update the stack again.')
             % {'name': self.name, 'cluster': cluster.id,
-               'reason': _wait.describe(cluster.status_reason)})
+               'reason': _retry.describe(cluster.status_reason)})
 
     def _swap_policies(self, cluster, properties):
-        present = _senlin.get_policies(self.senlin(), cluster.id)
+        present = _client.get_policies(self.senlin(), cluster.id)
         wanted = [self._find_policy(policy, present)
                   for policy in properties[self.POLICIES]]
         # First those that go, since Senlin takes one policy of a type. Those
         # that we have not put there belong to others, such as a hook.
         for policy_id in self._policies():
             if policy_id in present and policy_id not in wanted:
-                return _senlin.detach_policy, policy_id
+                return _client.detach_policy, policy_id
         self.data_set(self._POLICIES, jsonutils.dumps(wanted))
         for policy_id in wanted:
             if policy_id not in present:
-                return _senlin.attach_policy, policy_id
+                return _client.attach_policy, policy_id
 
     def _resize(self, cluster, properties):
         min_size = properties[self.MIN_SIZE]
@@ -342,43 +342,43 @@ class Cluster(_resource.ClusterActions, _resource.SenlinResource):
                 # They count as members. When a cluster shrinks, Senlin takes
                 # first what has failed.
                 rest = len(cluster.node_ids) - broken
-                return _senlin.resize, min(min_size, rest), self._ANY, rest
-            return _senlin.resize, min_size, max_size, desired
+                return _client.resize, min(min_size, rest), self._ANY, rest
+            return _client.resize, min_size, max_size, desired
         members = len(cluster.node_ids)
         if (min_size, max_size) != (cluster.min_size, cluster.max_size) or (
                 members < min_size or self._ANY != max_size < members):
-            return _senlin.resize, min_size, max_size
+            return _client.resize, min_size, max_size
 
     def _never_built(self):
         """Return how many nodes an attempt that failed has left."""
         return sum(node.created_at is None for node in
-                   _senlin.failed_nodes(self.senlin(), self.resource_id))
+                   _client.failed_nodes(self.senlin(), self.resource_id))
 
     def _remove(self, attempts):
         """Take one step towards no cluster."""
         action = self._followed_action()
         if action is not None:
-            if not _senlin.has_finished(action):
+            if not _client.has_finished(action):
                 return self._busy()
-            if (action.action == _senlin.DELETE and
-                    not _senlin.was_not_tried(action)):
+            if (action.action == _client.DELETE and
+                    not _client.was_not_tried(action)):
                 attempts[0] -= 1
             if not attempts[0]:
                 self._action_is_over(action)
             self.data_delete(self._ACTION_ID)
         cluster = self._find()
         if cluster is None:
-            _senlin.delete_left_profiles(self.senlin())
+            _client.delete_left_profiles(self.senlin())
             return None
         # A deletion takes the lock from whatever has it, from a drain too.
-        if not any(_senlin.unfinished_actions(self.senlin(), cluster.id)):
-            self._start(_senlin.delete_cluster)
+        if not any(_client.unfinished_actions(self.senlin(), cluster.id)):
+            self._start(_client.delete_cluster)
         return self._busy()
 
     def _followed_action(self):
         action = super()._followed_action()
         if action is not None and self._was_overlooked(action):
-            action.status = _senlin.FAILED
+            action.status = _client.FAILED
             action.status_reason = _('Failed in creating nodes.')
         return action
 
@@ -390,24 +390,24 @@ class Cluster(_resource.ClusterActions, _resource.SenlinResource):
         wait for (senlin/db/sqlalchemy/api.py, 16.0.0).
         """
         # Of other actions the nodes may be that an alarm asked for.
-        asks_for_nodes = action.action == _senlin.CREATE or (
-            action.action == _senlin.RESIZE and
+        asks_for_nodes = action.action == _client.CREATE or (
+            action.action == _client.RESIZE and
             action.inputs.get('number') is not None)
-        return (asks_for_nodes and action.status == _senlin.SUCCEEDED and
+        return (asks_for_nodes and action.status == _client.SUCCEEDED and
                 self._never_built() > 0)
 
     def _action_is_over(self, action=None):
         action = action or self._followed_action()
-        if action is not None and action.action == _senlin.RESIZE:
-            if action.status == _senlin.CANCELLED and action.depends_on:
+        if action is not None and action.action == _client.RESIZE:
+            if action.status == _client.CANCELLED and action.depends_on:
                 # It ends the moment one guest refuses to go, while the other
                 # guests still drain.
                 return False
-            if action.status == _senlin.FAILED:
+            if action.status == _client.FAILED:
                 # Nobody would ever end those that wait.
                 for child in action.depends_on or ():
-                    _senlin.cancel(self.senlin(), child)
-            if (action.status == _senlin.SUCCEEDED and
+                    _client.cancel(self.senlin(), child)
+            if (action.status == _client.SUCCEEDED and
                     action.inputs.get('number') is not None):
                 self.data_set(self._CAPACITY,
                               str(int(action.inputs['number'])))
@@ -416,22 +416,22 @@ class Cluster(_resource.ClusterActions, _resource.SenlinResource):
     def _is_excused(self, action):
         # A cluster is created once.
         return action.id == self._inherited or (
-            super()._is_excused(action) and action.action != _senlin.CREATE)
+            super()._is_excused(action) and action.action != _client.CREATE)
 
     def _reason(self, action):
-        if action.status == _senlin.CANCELLED:
+        if action.status == _client.CANCELLED:
             return _('a guest answered ROLLBACK (see the events of the hook), '
                      'or somebody cancelled it')
         reason = super()._reason(action)
-        if action.action in (_senlin.CREATE, _senlin.RESIZE, _senlin.DELETE):
+        if action.action in (_client.CREATE, _client.RESIZE, _client.DELETE):
             # Senlin's own reason says that a node has failed, not why.
-            for node in _senlin.failed_nodes(self.senlin(), self.resource_id):
-                return '%s: %s' % (reason, _wait.describe(node.status_reason))
+            for node in _client.failed_nodes(self.senlin(), self.resource_id):
+                return '%s: %s' % (reason, _retry.describe(node.status_reason))
         return reason
 
     def _find_profile(self, properties):
         name = properties[self.PROFILE]
-        profile = name and _senlin.get(self.senlin(), 'profile', name)
+        profile = name and _client.get(self.senlin(), 'profile', name)
         if not profile:
             raise exception.Error(
                 _('%(name)s: Senlin knows no profile "%(profile)s". From Heat '
@@ -443,7 +443,7 @@ class Cluster(_resource.ClusterActions, _resource.SenlinResource):
     def _find_policy(self, name, present):
         if name in present:
             return name
-        policy = name and _senlin.get(self.senlin(), 'policy', name)
+        policy = name and _client.get(self.senlin(), 'policy', name)
         if not policy:
             raise exception.Error(
                 _('%(name)s: Senlin knows no policy "%(policy)s"; give an '
@@ -455,9 +455,9 @@ class Cluster(_resource.ClusterActions, _resource.SenlinResource):
     def _refuse_timeout(self, cluster, timeout):
         if timeout is None:
             return
-        for binding in _senlin.get_bindings(self.senlin(), cluster.id):
-            policy = _senlin.get(self.senlin(), 'policy', binding.policy_id)
-            hook_timeout = policy and _senlin.hook_timeout(policy)
+        for binding in _client.get_bindings(self.senlin(), cluster.id):
+            policy = _client.get(self.senlin(), 'policy', binding.policy_id)
+            hook_timeout = policy and _client.hook_timeout(policy)
             if hook_timeout and hook_timeout >= timeout:
                 raise exception.Error(
                     _('%(name)s: "timeout", %(timeout)s seconds, is not above '

@@ -51,7 +51,7 @@ class _GuardTestCase(base.ServiceTestCase):
 
     def start_over(self, hook='', senlin=True, **kwargs):
         # The IDs of rows begin anew with each database.
-        self.plugin_module('_drains')._read.clear()
+        self.plugin_module('native._drains')._read.clear()
         self.nova.servers = {SERVER: 'ACTIVE'}
         self.senlin.in_catalogue = senlin
         del self.zaqar.messages[:]
@@ -102,7 +102,7 @@ class LookupTest(_GuardTestCase):
     def setUp(self):
         super().setUp()
         self.reference = self.hook.FnGetRefId()
-        self.find = self.plugin_module('_drains').Hook.find
+        self.find = self.plugin_module('native._drains').Hook.find
 
     def scans(self, function):
         """Return (number of statements, what SQLite scans for them)."""
@@ -464,7 +464,7 @@ class HookTest(_GuardTestCase):
 
     def test_message_is_posted_once_by_whoever_comes(self):
         """The ticker of an engine would post what the group is posting."""
-        hook = self.plugin_module('_drains').Hook.find(
+        hook = self.plugin_module('native._drains').Hook.find(
             self.hook.context, self.hook.FnGetRefId())
         hook.begin({SERVER: None})
         for _i in range(2):
@@ -474,7 +474,7 @@ class HookTest(_GuardTestCase):
 
     def test_answer_that_another_engine_has_heard_is_seen(self):
         """The server would stay until the timeout, drained."""
-        drains = self.plugin_module('_drains')
+        drains = self.plugin_module('native._drains')
         hook = drains.Hook.find(self.hook.context, self.hook.FnGetRefId())
         begun = hook.begin({SERVER: None})[SERVER]
         self.assertIsNone(hook.drains()[SERVER].result)
@@ -571,7 +571,7 @@ class HookTest(_GuardTestCase):
 
     def test_two_may_forget_the_same_drain_at_once(self):
         """One of two stacks that are deleted at the same time would fail."""
-        hook = self.plugin_module('_drains').Hook.find(
+        hook = self.plugin_module('native._drains').Hook.find(
             self.hook.context, self.hook.FnGetRefId())
         hook.begin({SERVER: None})
         hook.finish({SERVER: ('CONTINUE', 'done')})
@@ -694,7 +694,7 @@ resources:
 
     def test_answer_of_a_drain_that_is_forgotten_meanwhile_is_unknown(self):
         """It would be written to another drain, or fail with a traceback."""
-        drains = self.plugin_module('_drains')
+        drains = self.plugin_module('native._drains')
         hook = drains.Hook.find(self.hook.context, self.hook.FnGetRefId())
         for begins_anew in (False, True):
             token = hook.begin({SERVER: None})[SERVER].token
@@ -707,7 +707,7 @@ resources:
                         SERVER, 'another', 0, 120, 0, True, None, None, None,
                         None))
                 yield
-            with mock.patch.object(drains._claim, 'claim', forget):
+            with mock.patch.object(drains.lease, 'claim', forget):
                 self.assertIsNone(hook.answer(token, 'CONTINUE', 'done'))
             self.assertEqual([None] * begins_anew, [
                 drain.result for drain in hook.read().values()])

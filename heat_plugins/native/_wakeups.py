@@ -20,8 +20,8 @@ from heat.objects import resource as resource_objects
 from heat.rpc import client as rpc_client
 from oslo_log import log as logging
 
+from .. import _retry
 from . import _drains
-from . import _wait
 
 LOG = logging.getLogger(__name__)
 
@@ -80,8 +80,8 @@ def _tell(drains, waited):
     except exception.EntityNotFound:
         for hook, drain in drains:
             hook.leave(drain)
-    except _wait.ENGINE_ERRORS as error:
-        LOG.info('drains: %s', _wait.describe(error))
+    except _retry.ENGINE_ERRORS as error:
+        LOG.info('drains: %s', _retry.describe(error))
         return min(2 * waited, _MAX_BACKOFF_SECONDS)
     return _PATIENCE
 
@@ -155,7 +155,7 @@ def _run():
                         _told[key] = time.monotonic(), wait
         except Exception as error:
             # The next look may find a database that answers.
-            LOG.warning('drains: %s', _wait.describe(error))
+            LOG.warning('drains: %s', _retry.describe(error))
 
 
 def _due(hooks):

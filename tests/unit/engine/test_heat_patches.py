@@ -29,7 +29,7 @@ class FinishedThreadsTest(base.PluginTestCase):
 
     def setUp(self):
         super().setUp()
-        self.plugin_module('_heat_patches').prune_finished_threads()
+        self.plugin_module('_engine.heat_patches').prune_finished_threads()
         self.group = ThreadGroup()
 
     def test_patch_is_still_needed(self):
@@ -56,5 +56,5 @@ class FinishedThreadsTest(base.PluginTestCase):
     def test_second_load_patches_nothing(self):
         """Each load of the plugins would add a layer."""
         patched = ThreadGroup.add_thread
-        self.plugin_module('_heat_patches').prune_finished_threads()
+        self.plugin_module('_engine.heat_patches').prune_finished_threads()
         self.assertIs(patched, ThreadGroup.add_thread)

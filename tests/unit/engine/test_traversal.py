@@ -23,7 +23,7 @@ class MustDrainTest(base.PluginTestCase):
 
     def test_table(self):
         """Sessions would be cut, or servers be taken out of service."""
-        must_drain = self.plugin_module('_traversal').must_drain
+        must_drain = self.plugin_module('_engine.traversal').must_drain
         for is_nested, is_unfinished in itertools.product((False, True),
                                                           repeat=2):
             stays = None if is_unfinished else False
@@ -70,7 +70,7 @@ class TraversalTest(base.PluginTestCase):
             mock.Mock(rsrc_id=1, is_update=True),
             mock.Mock(rsrc_id=1, is_update=False),
             mock.Mock(rsrc_id=3, is_update=False)]
-        traversal = self.plugin_module('_traversal').Traversal(stack)
+        traversal = self.plugin_module('_engine.traversal').Traversal(stack)
         for what, rows, goes, is_unfinished in self.TABLE:
             by_id = {one.id: one for one in rows}
             self.assertIs(goes, traversal.goes(rows[0], by_id), what)

@@ -14,7 +14,7 @@ class WatchTest(base.ServiceTestCase):
 
     def setUp(self):
         super().setUp()
-        self.engines = self.plugin_module('_engines')
+        self.engines = self.plugin_module('_engine.liveness')
         self.context = utils.dummy_context()
         self.asked = []
         # {engine: what it answers, or what is raised for it}.

@@ -7,8 +7,8 @@ from heat.common.i18n import _
 from heat.engine import constraints
 from heat.engine import properties
 
+from . import _client
 from . import _resource
-from . import _senlin
 
 
 class Policy(_resource.SenlinResource):
@@ -47,7 +47,7 @@ class Policy(_resource.SenlinResource):
         if self._find_or_replace() is None:
             self.resource_id_set(self.senlin().create_policy(
                 name=self.physical_resource_name(),
-                spec=_senlin.specification(
+                spec=_client.specification(
                     properties[self.TYPE],
                     properties[self.POLICY_PROPERTIES])).id)
 
@@ -56,7 +56,7 @@ class Policy(_resource.SenlinResource):
         if policy is not None:
             try:
                 self.senlin().delete_policy(policy.id)
-            except _senlin.Conflict:
+            except _client.Conflict:
                 return (_('Policy %s is still on a cluster, which may be '
                           'busy; "openstack cluster policy detach" takes it '
                           'off.') % policy.id)

@@ -140,8 +140,8 @@ class GroupTest(base.ServiceTestCase):
 
     def setUp(self):
         super().setUp()
-        self.plugin_module('_drains')._read.clear()
-        self.ticker = self.plugin_module('_ticker')
+        self.plugin_module('native._drains')._read.clear()
+        self.ticker = self.plugin_module('native._wakeups')
         self.patchobject(self.ticker, 'look')
         self.patchobject(self.ticker, '_tell')
         self.make()
@@ -255,7 +255,7 @@ class GroupTest(base.ServiceTestCase):
 
     def test_nobody_is_told_later_because_of_others(self):
         """Of many who go at once, the last would have less time."""
-        drains = self.plugin_module('_drains')
+        drains = self.plugin_module('native._drains')
         for at_once, requests in ((100, 1), (2, 2)):
             self.make(size=5)
             self.patchobject(drains, '_AT_ONCE', new=at_once)
@@ -369,7 +369,7 @@ class GroupTest(base.ServiceTestCase):
         first, second, _third = self.members.members
         self.scale(-1)
         # What this engine has read before.
-        drains = self.plugin_module('_drains')
+        drains = self.plugin_module('native._drains')
         hook = drains.Hook.find(self.hook.context, self.hook.FnGetRefId())
         drains._read[hook.id] = self.time.monotonic(), {}
 
@@ -439,7 +439,7 @@ class GroupTest(base.ServiceTestCase):
         """A timeout would be counted twice by whoever reads events."""
         self.scale(-1)
         self.time.sleep(100)
-        drains = self.plugin_module('_drains')
+        drains = self.plugin_module('native._drains')
         finish = drains.Hook.finish
 
         def second(hook, outcomes):
@@ -560,14 +560,15 @@ class GroupTest(base.ServiceTestCase):
 
     def lose_an_engine(self, action='UPDATE', status='IN_PROGRESS'):
         """Let the next step end only after it has been begun again."""
-        stack = self.plugin_module('autoscaling_group').stack_object.Stack
+        group = self.plugin_module('native.autoscaling_group')
+        stack = group.stack_object.Stack
         self.patchobject(stack, 'get_status', new=lambda *_args: (
             action, status, '', None))
         self.patchobject(stack, 'get_all_by_owner_id', new=lambda *_args: [
             self.members.stack('leaves', 'DELETE', 'IN_PROGRESS'),
             self.members.stack('stays', 'UPDATE', 'COMPLETE'),
             self.members.stack('fails', 'DELETE', 'FAILED')])
-        watch = self.patchobject(self.plugin_module('_engines'),
+        watch = self.patchobject(self.plugin_module('_engine.liveness'),
                                  'Watch').return_value
         watch.lost.side_effect = lambda: (
             set() if watch.forget.called else {'engine'})
@@ -686,9 +687,9 @@ class GroupTest(base.ServiceTestCase):
                 self.answer(answers.pop())
             turns.append(self.reload(self.group)._is_busy())
         self.members.meanwhile = meanwhile
-        leave = self.plugin_module('_drains').Hook.leave
+        leave = self.plugin_module('native._drains').Hook.leave
         self.patchobject(
-            self.plugin_module('_drains').Hook, 'leave', autospec=True,
+            self.plugin_module('native._drains').Hook, 'leave', autospec=True,
             side_effect=lambda hook, *drains: (
                 drains and turns.append(self.reload(self.group)._is_busy()),
                 leave(hook, *drains)))
@@ -715,7 +716,7 @@ class GroupTest(base.ServiceTestCase):
 
     def test_many_who_answer_cost_as_much_as_one(self):
         """The last of fifty would go when fifty have been written down."""
-        hook = self.plugin_module('_drains').Hook
+        hook = self.plugin_module('native._drains').Hook
         written = []
         for result in ('CONTINUE', 'ROLLBACK'):
             self.make(size=4)
@@ -753,8 +754,8 @@ class GroupTest(base.ServiceTestCase):
         self.time.meanwhile = lambda: (
             self.time.slept - begun in answers and
             self.answer(answers[self.time.slept - begun]))
-        self.patchobject(self.plugin_module('autoscaling_group'), '_QUIET',
-                         new=100)
+        self.patchobject(self.plugin_module('native.autoscaling_group'),
+                         '_QUIET', new=100)
         gone = []
         self.members.meanwhile = lambda: gone.append(
             self.time.slept - begun)
@@ -788,7 +789,8 @@ class GroupTest(base.ServiceTestCase):
     def test_what_is_asked_during_a_removal_is_done_after_it(self):
         """An alarm that fires in those seconds would be dropped."""
         self.group.metadata_set({'scaling_in_progress': True})
-        self.group.data_set('turn', str(self.plugin_module('_drains').now()))
+        drains = self.plugin_module('native._drains')
+        self.group.data_set('turn', str(drains.now()))
         self.time.meanwhile = lambda: self.group.metadata_set(
             {'scaling_in_progress': False})
 
@@ -840,7 +842,7 @@ class GroupTest(base.ServiceTestCase):
 
         self.sweep()
         self.assertEqual(0, self.members.updates - updates)
-        drains = self.plugin_module('_drains')
+        drains = self.plugin_module('native._drains')
         hook = drains.Hook.find(self.hook.context, self.hook.FnGetRefId())
         self.assertEqual([None], [drain.group for drain
                                   in hook.drains().values()])
