@@ -1,22 +1,38 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""Patches of Heat itself: the fault of each, and the releases that have it."""
+"""Patches of Heat itself.
+
+Each patch says which releases need it, what fails without it, which test
+covers it, and when it can be removed. Each can be applied any number of times
+and takes effect once.
+"""
 
 import functools
+import threading
 
+from heat.engine.hot import functions
 from heat.engine import service
+
+_yaql_lock = threading.Lock()
 
 
 def prune_finished_threads():
-    """Let the thread group of a stack forget threads that have finished.
+    """Remove finished threads from the thread group of a stack.
 
-    Heat 25 to 27 start each signal in a thread of the stack's group, which
-    holds 1,000, and keep those that have finished
-    (heat/engine/service.py, ThreadGroup.add_thread). After so many signals to
-    one engine each further signal, and the deletion of the stack, is an
-    "Internal Error" until the engine is restarted. Up to Heat 24 the group is
-    one of oslo.service, which forgets by itself. Remove this patch when Heat
-    forgets them too; its tests fail then.
+    Releases: Heat 25 to 27. Up to Heat 24 the group is one of oslo.service,
+    which removes finished threads by itself.
+
+    Bug: Heat starts each signal in a thread of the stack's group, which holds
+    1,000, and keeps those that have finished (heat/engine/service.py,
+    ThreadGroup.add_thread). After so many signals to one engine each further
+    signal, and the deletion of the stack, is an "Internal Error" until the
+    engine is restarted.
+
+    Test: FinishedThreadsTest and ManySignalsTest in
+    tests/unit/engine/test_heat_patches.py.
+
+    Remove it when Heat removes finished threads too, because then
+    test_patch_is_still_needed fails.
     """
     group = getattr(service, 'ThreadGroup', None)
     add_thread = vars(group).get('add_thread') if group else None
@@ -33,5 +49,32 @@ def prune_finished_threads():
 
 
 def _is_finished(thread):
-    # One that has not been started is not alive either.
+    # A thread that has not been started is not alive either.
     return thread.ident is not None and not thread.is_alive()
+
+
+def serialize_yaql_parser():
+    """Let one thread at a time use the parser of YAQL.
+
+    Releases: Heat 25 and later, whose engine works on threads.
+
+    Bug: Heat has one parser for all threads, and the parser of YAQL is not
+    thread-safe (heat/engine/hot/functions.py, Yaql._parse). Expressions of two
+    stacks that are created at the same time are mixed up: they fail as "Bad
+    expression" or mean something else. Most templates of the library have an
+    expression.
+
+    Test: YaqlTest in tests/unit/engine/test_heat_patches.py.
+
+    Remove it when Heat has a parser for each thread, or a lock of its own.
+    """
+    parse = functions.Yaql._parse
+    if hasattr(parse, '__wrapped__'):
+        # A second wrapper would wait for the lock that the first one holds.
+        return
+
+    @functools.wraps(parse)
+    def _parse(self, expression):
+        with _yaql_lock:
+            return parse(self, expression)
+    functions.Yaql._parse = _parse

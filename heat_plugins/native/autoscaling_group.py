@@ -25,10 +25,8 @@ from oslo_utils import timeutils
 
 from .. import _retry
 from .. import _signal
-from .. import _yaql
 from . import _drains
 from .._engine import clients
-from .._engine import heat_patches
 from .._engine import lease
 from .._engine import liveness
 from . import _wakeups
@@ -630,10 +628,6 @@ def _in_order(criteria, members):
 
 
 def resource_mapping():
-    # Heat calls it once in each process that loads resources.
-    _wakeups.arm()
-    heat_patches.prune_finished_threads()
-    _yaql.take_turns()
     return {
         'OS::Hooks::AutoScalingGroup': AutoScalingGroup,
     }
