@@ -27,6 +27,7 @@ from ._engine import lease
 from ._engine import tokens
 from .native import _drains
 from .native import _wakeups
+from .senlin import _attachments
 from .senlin import _client
 
 LOG = logging.getLogger(__name__)
@@ -281,7 +282,7 @@ class LifecycleHook(_resource.HookResource, signal_responder.SignalResponder):
                 return (_('TEST, by %(who)s: %(reason)s.')
                         % {'who': self._sender(), 'reason': signal.reason})
             try:
-                tokens.share_token(self.context)
+                tokens.reuse_auth_plugin(self.context)
                 return self._obey(signal)
             finally:
                 # The next signal has a session of its own; a thousand that
@@ -674,7 +675,7 @@ class LifecycleHook(_resource.HookResource, signal_responder.SignalResponder):
         return _('user %s') % (getattr(request, 'username', None) or user_id)
 
     def _guards(self, cluster_id):
-        return bool(cluster_id) and tokens.is_guarded(
+        return bool(cluster_id) and _attachments.is_hook_attached(
             self._name(), cluster_id, lambda: _client.is_guarded(
                 self.senlin(), cluster_id, self._name()))
 

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 
+"""Cache of Keystone tokens."""
+
 from unittest import mock
 
 from tests.unit import base
@@ -18,12 +20,12 @@ class TokenTest(base.ServiceTestCase):
 
     def setUp(self):
         super().setUp()
-        self.known = self.plugin_module('_engine.tokens')
-        self.known._auths.clear()
+        self.tokens = self.plugin_module('_engine.tokens')
+        self.tokens._auth_plugins.clear()
 
     def shared(self, trust_id):
         context = _Context(trust_id)
-        self.known.share_token(context)
+        self.tokens.reuse_auth_plugin(context)
         return context
 
     def test_signals_of_one_stack_share_a_token(self):
@@ -47,48 +49,4 @@ class TokenTest(base.ServiceTestCase):
         for number in range(1000):
             self.shared(str(number))
 
-        self.assertLessEqual(len(self.known._auths), 256)
-
-
-class GuardedTest(base.ServiceTestCase):
-
-    def setUp(self):
-        super().setUp()
-        self.known = self.plugin_module('_engine.tokens')
-        self.known._guarded.clear()
-        self.asked = 0
-
-    def is_guarded(self, answer=True, hook='hook', cluster='cluster'):
-        def ask():
-            self.asked += 1
-            return answer
-        return self.known.is_guarded(hook, cluster, ask)
-
-    def test_senlin_is_asked_once_for_many_signals(self):
-        """Half of its work would be the same question."""
-        for _signal in range(100):
-            self.assertTrue(self.is_guarded())
-
-        self.assertEqual(1, self.asked)
-
-    def test_yes_holds_for_a_moment(self):
-        """A hook that was taken off would take signals for ever."""
-        self.is_guarded()
-        self.time.sleep(9)
-        self.assertTrue(self.is_guarded(False))
-        self.time.sleep(2)
-
-        self.assertFalse(self.is_guarded(False))
-
-    def test_no_holds_for_nobody(self):
-        """The hook may be put on the cluster the next moment."""
-        self.assertFalse(self.is_guarded(False))
-
-        self.assertTrue(self.is_guarded())
-
-    def test_answer_is_of_one_hook_and_one_cluster(self):
-        """A guest could end the drains of another's cluster."""
-        self.is_guarded()
-
-        self.assertFalse(self.is_guarded(False, hook='other'))
-        self.assertFalse(self.is_guarded(False, cluster='other'))
+        self.assertLessEqual(len(self.tokens._auth_plugins), 256)
