@@ -505,7 +505,7 @@ class LifecycleHook(_resource.HookResource, signal_responder.SignalResponder):
         # before the first copy has done anything, which may be with another
         # engine. A lock costs less than a claim, so threads have that.
         with lockutils.lock('lifecycle-action-%s' % signal.token), (
-                lease.claim(self.context, self.stack.id, signal.token)):
+                lease.hold(self.context, self.stack.id, signal.token)):
             cluster_id, text = _retry.through_outages(self._answer, signal)
         if signal.result == _signal.CONTINUE or cluster_id is None:
             return text

@@ -15,74 +15,79 @@ from oslo_utils import timeutils
 
 LOG = logging.getLogger(__name__)
 
-# Half of the key of our rows; Heat's own have a resource's number there.
+# Half of the key of a lease; the sync points of Heat itself have the number of
+# a resource there.
 _ENTITY = 'lifecycle-hook'
 
-# Seconds after which a claim is free for others, because an engine that died
-# cannot give its own back. Twice what one request to Senlin may take.
-LEASE = 60
+# A lease expires, because an engine that died cannot release its own. This is
+# twice what one request to Senlin may take.
+LEASE_SECONDS = 60
 
-# Seconds between two attempts. What is done under a claim takes a second.
-_PERIOD = 0.2
+# The work under a lease takes about a second.
+_POLL_SECONDS = 0.2
 
 
 @contextlib.contextmanager
-def claim(context, stack_id, name, lease=LEASE):
-    """Wait until no other engine does what this name stands for, then do it.
+def hold(context, stack_id, name, seconds=LEASE_SECONDS):
+    """Wait until no other engine holds a lease, and hold it.
 
-    Heat makes engines meet at a row of its database, which goes with the
-    stack at the latest, and so do we.
+    The lease is a sync point of Heat's database, which Heat deletes with the
+    stack at the latest.
 
-    :param name: at most 36 characters.
-    :param lease: seconds after which the claim of others is free, which is
-        the same for all who claim this name.
+    :param name: of the lease, at most 36 characters.
+    :param seconds: until the lease of another holder has expired; the same
+        for all holders of this name.
     """
-    while (mark := _acquire(context, stack_id, name, lease)) is None:
-        time.sleep(_PERIOD)
+    while (token := acquire(context, stack_id, name, seconds)) is None:
+        time.sleep(_POLL_SECONDS)
     try:
         yield
     finally:
-        if not _release(context, name, mark):
+        if not release(context, name, token):
             LOG.warning('lease "%(name)s" of stack %(stack)s ended after '
                         '%(seconds)d seconds, before its holder was done.',
-                        {'name': name, 'stack': stack_id, 'seconds': lease})
+                        {'name': name, 'stack': stack_id, 'seconds': seconds})
 
 
-def _acquire(context, stack_id, name, lease):
-    """Return the mark of the holder that this engine is now, else None.
+def acquire(context, stack_id, name, seconds=LEASE_SECONDS):
+    """Try once to acquire a lease.
 
-    The mark is the row's atomic key. It starts at random, because a holder
-    whose lease ended may find the row of a later holder under the same name.
+    :returns: the token of this holder, None if another engine holds the
+        lease. The token is the row's atomic key. It starts at random, because
+        a holder whose lease has expired may find the row of a later holder
+        under the same name.
     """
     key = _key(name)
-    mark = secrets.randbits(30)
+    token = secrets.randbits(30)
     with contextlib.suppress(db_exceptions.DBDuplicateEntry):
         sync_point.SyncPoint.create(context, {
-            **key, 'stack_id': stack_id, 'atomic_key': mark})
-        return mark
-    theirs = sync_point.SyncPoint.get_by_key(context, **key)
-    if theirs is None:
+            **key, 'stack_id': stack_id, 'atomic_key': token})
+        return token
+    row = sync_point.SyncPoint.get_by_key(context, **key)
+    if row is None:
         return None
-    if theirs.atomic_key == mark:
+    if row.atomic_key == token:
         # Heat has repeated the creation, because the connection to the
         # database was lost after the row had been written.
-        return mark
-    taken_at = timeutils.normalize_time(theirs.updated_at or
-                                        theirs.created_at)
-    if (timeutils.is_older_than(taken_at, lease) and
+        return token
+    acquired_at = timeutils.normalize_time(row.updated_at or row.created_at)
+    if (timeutils.is_older_than(acquired_at, seconds) and
             sync_point.SyncPoint.update_input_data(
-                context, **key, atomic_key=theirs.atomic_key, input_data={})):
+                context, **key, atomic_key=row.atomic_key, input_data={})):
         # Heat counts each change of the row.
-        return theirs.atomic_key + 1
+        return row.atomic_key + 1
     return None
 
 
 @db_api.retry_on_db_error
 @db_api.context_manager.writer
-def _release(context, name, mark):
-    """Return True if the row was still that of this holder, and delete it."""
+def release(context, name, token):
+    """Delete the row of a lease.
+
+    :returns: whether this holder still held the lease.
+    """
     return bool(context.session.query(models.SyncPoint).filter_by(
-        **_key(name), atomic_key=mark).delete())
+        **_key(name), atomic_key=token).delete())
 
 
 def _key(name):

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""Engines of Heat's that die while another one waits for them."""
+"""Failure detector for the other engines of the site."""
 
 from concurrent import futures
 import time
@@ -9,64 +9,65 @@ from heat.common import service_utils
 from heat.objects import service as service_object
 import oslo_messaging
 
-# Seconds between two looks. An engine that may only have much to do is asked
-# twice before it counts as dead.
-_PERIOD = 5
+# An engine counts as failed when it has not responded to two probes in a row,
+# because an engine under load may miss one.
+_PROBE_SECONDS = 5
 
-# Whoever is silent takes its time to be that, so they are asked side by side.
-_AT_ONCE = 32
+# An engine that does not respond takes the whole timeout of a probe, so the
+# probes run in parallel.
+_PARALLEL_PROBES = 32
 
 
-class Watch:
-    """Which engines die from now on.
+class FailureDetector:
+    """Detect which engines fail from now on.
 
-    All engines share the work on a stack, and nobody in Heat takes over what
-    one of them has had when it dies. Which part that was is not known either:
-    it may have been a message that is in no database.
+    All engines share the work on a stack, and Heat moves nothing of what a
+    failed engine has had to another one. Which part that was is not known
+    either: it may have been a message that is in no database.
     """
 
     def __init__(self, context):
         self._context = context
-        # They have no part in what begins now.
-        self._dead = _silent(context)
+        # These engines take no part in what begins now.
+        self._acknowledged = _unresponsive(context)
         self._suspects = set()
-        self._look_at = time.monotonic() + _PERIOD
+        self._next_probe = time.monotonic() + _PROBE_SECONDS
 
-    def lost(self):
-        """Return the IDs of engines that have died and are not forgotten."""
-        if time.monotonic() < self._look_at:
+    def newly_failed(self):
+        """Return the IDs of failed engines that are not acknowledged."""
+        if time.monotonic() < self._next_probe:
             return set()
-        silent = _silent(self._context)
-        # Whoever was only slow to answer is watched again.
-        self._dead &= silent
-        silent -= self._dead
-        lost = silent & self._suspects
-        self._suspects = silent
-        self._look_at = time.monotonic() + _PERIOD
-        return lost
+        unresponsive = _unresponsive(self._context)
+        # An engine that was only slow to respond is watched again.
+        self._acknowledged &= unresponsive
+        unresponsive -= self._acknowledged
+        failed = unresponsive & self._suspects
+        self._suspects = unresponsive
+        self._next_probe = time.monotonic() + _PROBE_SECONDS
+        return failed
 
-    def forget(self, lost):
-        """Go on without them."""
-        self._dead |= lost
+    def acknowledge(self, failed):
+        """Report these engines no more."""
+        self._acknowledged |= failed
 
 
-def _silent(context):
-    """Return the IDs of engines that do not answer, of those that should."""
+def _unresponsive(context):
+    """Return the IDs of engines that are up and do not respond."""
     engines = [service.engine_id
                for service in service_object.Service.get_all(context)
                if service_utils.format_service(service)['status'] == 'up']
-    # One that is alone is the one that asks.
+    # The only engine is the one that runs this.
     if len(engines) < 2:
         return set()
-    with futures.ThreadPoolExecutor(_AT_ONCE) as pool:
-        answers = list(pool.map(
-            lambda engine: _answers(context, engine), engines))
-    # If there is no answer at all, it is the message bus that is away.
-    return {engine for engine, answers_it in zip(engines, answers)
-            if not answers_it and any(answers)}
+    with futures.ThreadPoolExecutor(_PARALLEL_PROBES) as pool:
+        responses = list(pool.map(
+            lambda engine: _is_responsive(context, engine), engines))
+    # If no engine responds, the message bus is away.
+    return {engine for engine, responds in zip(engines, responses)
+            if not responds and any(responses)}
 
 
-def _answers(context, engine):
+def _is_responsive(context, engine):
     try:
         return service_utils.engine_alive(context, engine)
     except oslo_messaging.MessagingException:

@@ -379,7 +379,7 @@ class Hook:
         with contextlib.ExitStack() as claims:
             # In one order, or two who claim could wait for each other.
             for server in sorted(servers):
-                claims.enter_context(lease.claim(
+                claims.enter_context(lease.hold(
                     self.context, self._stack_id, server))
             yield
 

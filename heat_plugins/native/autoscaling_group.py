@@ -283,7 +283,7 @@ class AutoScalingGroup(clients.ClientsWithTimeout,
             super().clear_stored_attributes()
 
     def update_with_template(self, child_template):
-        self._watch = liveness.Watch(self.context)
+        self._watch = liveness.FailureDetector(self.context)
         self._submit = functools.partial(super().update_with_template,
                                          child_template)
         return self._submit()
@@ -313,7 +313,7 @@ class AutoScalingGroup(clients.ClientsWithTimeout,
         The template has the names of all members there shall be, so nothing
         is made twice.
         """
-        lost = self._watch.lost()
+        lost = self._watch.newly_failed()
         if not lost and not self._takes_over:
             return
         with self._later_if_refused():
@@ -330,7 +330,7 @@ class AutoScalingGroup(clients.ClientsWithTimeout,
                     self._submit()
             # Only now: the step would have failed with what is stopped here.
             self._delete_again()
-            self._watch.forget(lost)
+            self._watch.acknowledge(lost)
             self._takes_over = False
 
     @contextlib.contextmanager
@@ -606,8 +606,8 @@ class AutoScalingGroup(clients.ClientsWithTimeout,
 
     def _claim(self):
         # What is done under it takes a second.
-        return lease.claim(self.context, self.stack.id, self.uuid,
-                           lease=_TURN_LASTS)
+        return lease.hold(self.context, self.stack.id, self.uuid,
+                          seconds=_TURN_LASTS)
 
     def _address(self, member):
         """Where a signal reaches this group, about a member."""

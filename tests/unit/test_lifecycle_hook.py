@@ -630,14 +630,14 @@ class SignalTest(_SignalTestCase):
     def test_copy_that_another_engine_has_is_waited_for(self):
         """Senlin would begin the deletion of the server a second time."""
         token = self.senlin.wait_for_guest(self.cluster)
-        claims = self.plugin_module('_engine.lease')
+        lease = self.plugin_module('_engine.lease')
 
         def other_engine():
-            claimed.__exit__(None, None, None)
+            held.__exit__(None, None, None)
             self.senlin.end(token)
 
-        claimed = claims.claim(self.hook.context, self.hook.stack.id, token)
-        claimed.__enter__()
+        held = lease.hold(self.hook.context, self.hook.stack.id, token)
+        held.__enter__()
         self.time.meanwhile = other_engine
 
         self.assertRaises(base.NoActionRequired, self.hook.handle_signal,
@@ -647,8 +647,8 @@ class SignalTest(_SignalTestCase):
     def test_claim_of_a_dead_engine_ends(self):
         """The drain would take until its timeout."""
         token = self.senlin.wait_for_guest(self.cluster)
-        claims = self.plugin_module('_engine.lease')
-        dead = claims.claim(self.hook.context, self.hook.stack.id, token)
+        lease = self.plugin_module('_engine.lease')
+        dead = lease.hold(self.hook.context, self.hook.stack.id, token)
         dead.__enter__()
 
         self.signal(self.answer(token))
@@ -660,7 +660,7 @@ class SignalTest(_SignalTestCase):
         self.assertLess(self.time.slept, 3 * limit)
         # Nor is anything of it left.
         slept = self.time.slept
-        with claims.claim(self.hook.context, self.hook.stack.id, token):
+        with lease.hold(self.hook.context, self.hook.stack.id, token):
             self.assertEqual(slept, self.time.slept)
 
     def test_suspended_stack_still_hears_its_guests(self):

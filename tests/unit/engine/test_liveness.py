@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""Which engines of Heat's have died while one of them waits."""
+"""Failure detector for the other engines."""
 
 from heat.common import service_utils
 from heat.objects import service as service_object
@@ -10,11 +10,11 @@ import oslo_messaging
 from tests.unit import base
 
 
-class WatchTest(base.ServiceTestCase):
+class FailureDetectorTest(base.ServiceTestCase):
 
     def setUp(self):
         super().setUp()
-        self.engines = self.plugin_module('_engine.liveness')
+        self.liveness = self.plugin_module('_engine.liveness')
         self.context = utils.dummy_context()
         self.asked = []
         # {engine: what it answers, or what is raised for it}.
@@ -39,71 +39,71 @@ class WatchTest(base.ServiceTestCase):
     def die(self, *engines):
         self.answers.update(dict.fromkeys(engines, False))
 
-    def watch(self):
-        return self.engines.Watch(self.context)
+    def detect(self):
+        return self.liveness.FailureDetector(self.context)
 
-    def look(self, watch):
+    def probe(self, detector):
         self.time.sleep(6)
-        return watch.lost()
+        return detector.newly_failed()
 
     def test_who_dies_is_found_once(self):
         """Nobody would go on, or somebody begin anew for ever."""
-        watch = self.watch()
-        self.assertEqual(set(), self.look(watch))
+        detector = self.detect()
+        self.assertEqual(set(), self.probe(detector))
         self.die('two')
-        self.assertEqual(set(), self.look(watch))
-        self.assertEqual({'two'}, self.look(watch))
+        self.assertEqual(set(), self.probe(detector))
+        self.assertEqual({'two'}, self.probe(detector))
         # Until whoever asks has done something about it.
-        self.assertEqual({'two'}, self.look(watch))
+        self.assertEqual({'two'}, self.probe(detector))
 
-        watch.forget({'two'})
-        self.assertEqual(set(), self.look(watch))
+        detector.acknowledge({'two'})
+        self.assertEqual(set(), self.probe(detector))
         self.die('three')
-        self.look(watch)
-        self.assertEqual({'three'}, self.look(watch))
+        self.probe(detector)
+        self.assertEqual({'three'}, self.probe(detector))
 
     def test_who_is_slow_once_is_alive(self):
         """Its part would be taken from it, for a second of load."""
-        watch = self.watch()
+        detector = self.detect()
         self.die('two')
-        self.look(watch)
+        self.probe(detector)
         self.answers['two'] = True
-        self.assertEqual(set(), self.look(watch))
+        self.assertEqual(set(), self.probe(detector))
         self.die('two')
-        self.assertEqual(set(), self.look(watch))
+        self.assertEqual(set(), self.probe(detector))
 
     def test_who_was_dead_before_has_no_part(self):
         """Each step of the next minutes would be begun twice."""
         self.die('two')
-        watch = self.watch()
+        detector = self.detect()
         self.assertEqual([set()] * 3,
-                         [self.look(watch) for _look in range(3)])
+                         [self.probe(detector) for _probe in range(3)])
 
     def test_who_was_only_slow_at_the_beginning_is_watched(self):
         """What it takes afterwards would be lost with it."""
         self.die('two')
-        watch = self.watch()
+        detector = self.detect()
         self.answers['two'] = True
-        self.look(watch)
+        self.probe(detector)
         self.die('two')
-        self.look(watch)
-        self.assertEqual({'two'}, self.look(watch))
+        self.probe(detector)
+        self.assertEqual({'two'}, self.probe(detector))
 
     def test_who_comes_and_dies_meanwhile_is_found(self):
         """An upgrade restarts all of them in the middle of a step."""
-        watch = self.watch()
+        detector = self.detect()
         self.start('four')
         self.die('four')
-        self.look(watch)
-        self.assertEqual({'four'}, self.look(watch))
+        self.probe(detector)
+        self.assertEqual({'four'}, self.probe(detector))
 
     def test_message_bus_that_is_away_is_no_death(self):
         """Everything would be begun again when it is back."""
-        watch = self.watch()
+        detector = self.detect()
         self.answers.update(dict.fromkeys(
             self.answers, oslo_messaging.MessageDeliveryFailure('no bus')))
         self.assertEqual([set()] * 3,
-                         [self.look(watch) for _look in range(3)])
+                         [self.probe(detector) for _probe in range(3)])
 
     def test_who_has_stopped_or_not_reported_for_long_is_not_asked(self):
         """Each look would take seconds, as many as there ever were."""
@@ -113,18 +113,18 @@ class WatchTest(base.ServiceTestCase):
         self.clock.advance_time_seconds(121)
         for engine in ('one', 'two'):
             self.start(engine)
-        self.watch()
+        self.detect()
         self.assertEqual({'one', 'two'}, set(self.asked))
 
     def test_nothing_is_asked_by_who_is_alone_or_has_asked_just_now(self):
         """A poll is every second, and most steps are over in five."""
-        watch = self.watch()
+        detector = self.detect()
         del self.asked[:]
-        self.assertEqual(set(), watch.lost())
+        self.assertEqual(set(), detector.newly_failed())
         self.time.sleep(4)
-        self.assertEqual(set(), watch.lost())
+        self.assertEqual(set(), detector.newly_failed())
 
         self.clock.advance_time_seconds(121)
         self.start('one')
-        self.look(watch)
+        self.probe(detector)
         self.assertEqual([], self.asked)

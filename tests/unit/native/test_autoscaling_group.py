@@ -569,16 +569,16 @@ class GroupTest(base.ServiceTestCase):
             self.members.stack('stays', 'UPDATE', 'COMPLETE'),
             self.members.stack('fails', 'DELETE', 'FAILED')])
         watch = self.patchobject(self.plugin_module('_engine.liveness'),
-                                 'Watch').return_value
-        watch.lost.side_effect = lambda: (
-            set() if watch.forget.called else {'engine'})
+                                 'FailureDetector').return_value
+        watch.newly_failed.side_effect = lambda: (
+            set() if watch.acknowledge.called else {'engine'})
         self.polls = []
         del self.members.journal[:]
 
         def is_complete(_group, _cookie=None):
             self.polls.append(True)
             self.assertLess(len(self.polls), 20)
-            return watch.forget.called
+            return watch.acknowledge.called
         self.patchobject(stack_resource.StackResource,
                          'check_update_complete', new=is_complete)
         return watch
@@ -590,7 +590,7 @@ class GroupTest(base.ServiceTestCase):
 
         self.assertIsNone(self.scale(+1))
         self.assertEqual(3, len(self.members.members))
-        watch.forget.assert_called_once_with({'engine'})
+        watch.acknowledge.assert_called_once_with({'engine'})
         # Again at once, and once more when that is done: Heat would go on to
         # name the server that was being made.
         self.assertEqual(['update', 'update', 'leaves', 'update'],
@@ -628,7 +628,7 @@ class GroupTest(base.ServiceTestCase):
         self.assertIsNone(self.scale(+1))
         self.assertEqual([], refusals)
         self.assertEqual(4, len(self.members.members))
-        watch.forget.assert_called_once_with({'engine'})
+        watch.acknowledge.assert_called_once_with({'engine'})
 
     def test_step_that_is_done_does_not_fail_for_what_cannot_be_repeated(self):
         """A member that has gone would be removed again."""
@@ -654,7 +654,7 @@ class GroupTest(base.ServiceTestCase):
         """Another engine may wait for it, from which nobody takes that."""
         self.die_in_a_removal()
         watch = self.lose_an_engine()
-        watch.lost.side_effect = set
+        watch.newly_failed.side_effect = set
         del self.members.journal[:]
         self.time.sleep(21)
         self.assertIsNone(self.sweep())

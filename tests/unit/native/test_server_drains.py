@@ -707,7 +707,7 @@ resources:
                         SERVER, 'another', 0, 120, 0, True, None, None, None,
                         None))
                 yield
-            with mock.patch.object(drains.lease, 'claim', forget):
+            with mock.patch.object(drains.lease, 'hold', forget):
                 self.assertIsNone(hook.answer(token, 'CONTINUE', 'done'))
             self.assertEqual([None] * begins_anew, [
                 drain.result for drain in hook.read().values()])
