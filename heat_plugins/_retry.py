@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""How long we wait for a cluster or a service, and what we say at the end."""
+"""Poll loops with a deadline, and retries of services that are away."""
 
 import contextlib
 import datetime
@@ -20,17 +20,17 @@ from zaqarclient import errors as zaqar_errors
 
 LOG = logging.getLogger(__name__)
 
-# Senlin itself looks at a drain every three seconds.
-PERIOD = 3
+# The poll interval. Senlin itself polls a drain every three seconds.
+POLL_SECONDS = 3
 
-# A service that is restarted or upgraded is back by then. In seconds.
-OUTAGE = 300
+# A service that is restarted or upgraded is back by then.
+OUTAGE_SECONDS = 300
 
-# Heat's own end of a wait says "Timed out" and nothing else, so ours comes
-# first, by this many seconds.
-_LAST_WORD = 10
+# A poll loop ends so long before the stack timeout, because Heat says "Timed
+# out" then and nothing else.
+_MARGIN_SECONDS = 10
 
-# Whatever Senlin, Nova, Zaqar, Keystone and the network to them may raise.
+# What clients of Senlin, Nova, Zaqar and Keystone may raise.
 SERVICE_ERRORS = (
     sdk_exceptions.SDKException,
     ksa_exceptions.ClientException,
@@ -41,34 +41,34 @@ SERVICE_ERRORS = (
     exception.HeatException,
 )
 
-# Whatever may be raised by a request to another engine of Heat's.
+# What a request to another engine may raise.
 ENGINE_ERRORS = (
     exception.HeatException,
     oslo_messaging.MessagingException,
 )
 
 
-class Wait:
-    """One attempt of a handler, and its end.
+class Poller:
+    """Poll loop of one attempt of a handler, with a deadline.
 
-    A handler returns it, and the check that belongs to the handler takes one
-    step of the work at each poll. Steps can be taken again: an outage of a
-    service costs time and nothing else.
+    A handler returns a poller, and the check that belongs to the handler
+    takes one step of the work at each poll. Steps are idempotent, so an
+    outage of a service costs time and nothing else.
     """
 
     def __init__(self, rsrc):
         self._name = rsrc.name
         self._seconds = rsrc.stack.timeout_secs()
-        self._deadline = _in_seconds(max(self._seconds - _LAST_WORD, 0))
+        self._deadline = _in_seconds(max(self._seconds - _MARGIN_SECONDS, 0))
         self._away_until = None
 
-    def until_done(self, step):
-        """Take one step; return True if it was the last one.
+    def poll_once(self, step):
+        """Take one step, and return True if it was the last one.
 
         :param step: a callable that returns None when there is nothing left
-            to do, else a sentence that tells what is waited for.
+            to do, else a sentence that names what is waited for.
         :raises PollDelay: when there is more to do.
-        :raises Error: when the time is over.
+        :raises Error: when the deadline has passed.
         """
         outage = None
         try:
@@ -90,7 +90,7 @@ class Wait:
         if awaited is None:
             return True
         if timeutils.utcnow() < self._deadline:
-            raise resource.PollDelay(PERIOD)
+            raise resource.PollDelay(POLL_SECONDS)
         raise exception.Error(
             _('%(name)s: %(awaited)s This has taken the %(seconds)s seconds '
               'of the stack timeout. What was begun goes on; repeat the '
@@ -100,7 +100,7 @@ class Wait:
 
     def _outage(self, error):
         if self._away_until is None:
-            self._away_until = _in_seconds(OUTAGE)
+            self._away_until = _in_seconds(OUTAGE_SECONDS)
             LOG.warning('%(name)s: waiting for a service: %(error)s',
                         {'name': self._name, 'error': describe(error)})
         if timeutils.utcnow() < self._away_until:
@@ -108,30 +108,31 @@ class Wait:
         raise exception.Error(
             _('%(name)s: a service has not answered for %(seconds)s seconds: '
               '%(error)s. Repeat the operation when it is back.')
-            % {'name': self._name, 'seconds': OUTAGE,
+            % {'name': self._name, 'seconds': OUTAGE_SECONDS,
                'error': describe(error)})
 
 
-def through_outages(call, *args):
-    """Return what a call returns, when the services it needs are back.
+def retry_on_outage(call, *args):
+    """Retry a call as long as a service that it needs is away.
 
-    For the signals of guests, who have long been told that all is well. It
-    blocks its thread.
+    Signals need this, because their senders have long had a success as the
+    response. It blocks its thread.
 
-    :raises: what the call raises, an outage after `OUTAGE` seconds only.
+    :returns: what the call returns.
+    :raises: what the call raises, an outage after `OUTAGE_SECONDS` only.
     """
-    end = _in_seconds(OUTAGE)
+    end = _in_seconds(OUTAGE_SECONDS)
     while True:
         try:
             return call(*args)
         except SERVICE_ERRORS as error:
             if not is_outage(error) or timeutils.utcnow() >= end:
                 raise
-        time.sleep(PERIOD)
+        time.sleep(POLL_SECONDS)
 
 
 def is_outage(error):
-    """Whether an error says that a service is away for now."""
+    """Return True if an error says that a service is away for now."""
     if isinstance(error, (ksa_exceptions.ConnectionError,
                           ksa_exceptions.DiscoveryFailure,
                           requests.ConnectionError, requests.Timeout,
@@ -148,10 +149,11 @@ def is_outage(error):
 
 
 @contextlib.contextmanager
-def unless_missing():
-    """Skip what needs a service that the catalogue has not.
+def ignore_missing_endpoint():
+    """Skip the rest of a block that needs a service without an endpoint.
 
-    For deletion: what was of a service that was taken away went with it.
+    Deletions need this: when an operator removes a service from the
+    catalogue, everything in that service is gone too.
     """
     missing = None
     try:

@@ -128,32 +128,32 @@ class DrainWaitCondition(cluster_actions.ClusterActions,
             raise exception.StackValidationFailed(message=problem % self.name)
 
     def handle_create(self):
-        return _retry.Wait(self)
+        return _retry.Poller(self)
 
-    def check_create_complete(self, wait):
-        return wait.until_done(
+    def check_create_complete(self, poller):
+        return poller.poll_once(
             lambda: self._guard(self.properties[self.HOOK]))
 
     def handle_update(self, json_snippet, tmpl_diff, prop_diff):
         after = json_snippet.properties(self.properties_schema, self.context)
-        return _retry.Wait(self), after[self.HOOK]
+        return _retry.Poller(self), after[self.HOOK]
 
     def check_update_complete(self, args):
-        wait, hook = args
-        return wait.until_done(lambda: self._guard(hook))
+        poller, hook = args
+        return poller.poll_once(lambda: self._guard(hook))
 
     def handle_delete(self):
         if self.resource_id is None or self._is_guarded_by_another():
             return None
         # The drains have clocks of their own, in Senlin, which nothing here
         # resets. This one ends the attempt: who deletes again, waits again.
-        return _retry.Wait(self), _Deletion(self._ATTEMPTS)
+        return _retry.Poller(self), _Deletion(self._ATTEMPTS)
 
     def check_delete_complete(self, args):
         if args is None:
             return True
-        wait, deletion = args
-        return wait.until_done(lambda: self._release(deletion))
+        poller, deletion = args
+        return poller.poll_once(lambda: self._release(deletion))
 
     def handle_check(self):
         if self._IS_SERVER in self.data():
@@ -259,8 +259,8 @@ class DrainWaitCondition(cluster_actions.ClusterActions,
         rows = current.read()
         unfinished = current.unfinished(rows)
         deletion.drains = traversal.must_drain(
-            self.stack.owner_id is not None, self._sources_go(current, rows),
-            bool(unfinished))
+            self.stack.owner_id is not None,
+            self._sources_deleted(current, rows), bool(unfinished))
         if deletion.drains is None:
             if current.is_over():
                 raise check_resource.CancelOperation()
@@ -276,7 +276,7 @@ class DrainWaitCondition(cluster_actions.ClusterActions,
                      {'name': self.name, 'guarded': self.resource_id})
         return None
 
-    def _sources_go(self, current, rows):
+    def _sources_deleted(self, current, rows):
         """Return whether each resource that provides the ID is deleted."""
         given = self.t.properties(self.properties_schema, self.context).data
         names = {source.name for source in function.dependencies(
@@ -289,7 +289,7 @@ class DrainWaitCondition(cluster_actions.ClusterActions,
             # It only hands the ID on, and says nothing of what has it.
             return [True]
         # A resource without a row has been deleted already.
-        return [current.goes(row, rows) for row in sources] or (
+        return [current.deletes(row, rows) for row in sources] or (
             [True] * bool(names))
 
     def _drain_server(self):

@@ -231,25 +231,25 @@ class LifecycleHook(_resource.HookResource, signal_responder.SignalResponder):
 
     def handle_create(self):
         self.resource_id_set(self._name())
-        return _retry.Wait(self)
+        return _retry.Poller(self)
 
-    def check_create_complete(self, wait):
-        return wait.until_done(lambda: self._make(self.properties))
+    def check_create_complete(self, poller):
+        return poller.poll_once(lambda: self._make(self.properties))
 
     def handle_update(self, json_snippet, tmpl_diff, prop_diff):
-        return _retry.Wait(self), json_snippet.properties(
+        return _retry.Poller(self), json_snippet.properties(
             self.properties_schema, self.context)
 
     def check_update_complete(self, args):
-        wait, properties = args
-        return wait.until_done(lambda: self._make(properties) or
-                               self._swap_policies(properties))
+        poller, properties = args
+        return poller.poll_once(lambda: self._make(properties) or
+                                self._swap_policies(properties))
 
     def handle_delete(self):
-        return _retry.Wait(self)
+        return _retry.Poller(self)
 
-    def check_delete_complete(self, wait):
-        return wait.until_done(self._remove)
+    def check_delete_complete(self, poller):
+        return poller.poll_once(self._remove)
 
     def handle_check(self):
         gone = []
@@ -439,7 +439,7 @@ class LifecycleHook(_resource.HookResource, signal_responder.SignalResponder):
                       'cluster policy detach"; then delete this stack again.')
                     % {'name': self.name, 'attached': attached})
         if self._owns_queue():
-            with _retry.unless_missing(), (
+            with _retry.ignore_missing_endpoint(), (
                     self.client_plugin('zaqar').ignore_not_found):
                 self._queue().delete()
         self.data_delete(self._AGENT_CONFIG)
@@ -506,7 +506,7 @@ class LifecycleHook(_resource.HookResource, signal_responder.SignalResponder):
         # engine. A lock costs less than a claim, so threads have that.
         with lockutils.lock('lifecycle-action-%s' % signal.token), (
                 lease.hold(self.context, self.stack.id, signal.token)):
-            cluster_id, text = _retry.through_outages(self._answer, signal)
+            cluster_id, text = _retry.retry_on_outage(self._answer, signal)
         if signal.result == _signal.CONTINUE or cluster_id is None:
             return text
         if text:
@@ -514,8 +514,9 @@ class LifecycleHook(_resource.HookResource, signal_responder.SignalResponder):
             self._add_event('SIGNAL', self.status, 'Signal: %s' % text)
         # The other drains end at the timeout, and servers are deleted then.
         return self._put_capacity_back(
-            cluster_id, wait=(self.properties[self.TIMEOUT] + _retry.OUTAGE
-                              if text else 0))
+            cluster_id, wait=(
+                self.properties[self.TIMEOUT] + _retry.OUTAGE_SECONDS
+                if text else 0))
 
     def _answer(self, signal):
         """Tell Senlin what a guest has answered.
@@ -570,10 +571,10 @@ class LifecycleHook(_resource.HookResource, signal_responder.SignalResponder):
         elif signal.result == _signal.CONTINUE:
             # Senlin may have done it when its answer is lost; read again, the
             # action would look as if somebody else had.
-            _retry.through_outages(_client.complete_lifecycle, client,
+            _retry.retry_on_outage(_client.complete_lifecycle, client,
                                    node.cluster_id, signal.token)
         else:
-            _retry.through_outages(self._cancel, action, node)
+            _retry.retry_on_outage(self._cancel, action, node)
         return node.cluster_id, (
             _('%(result)s for server %(server)s (%(node)s) after %(took)d s, '
               'by %(who)s: %(reason)s.')
@@ -639,10 +640,10 @@ class LifecycleHook(_resource.HookResource, signal_responder.SignalResponder):
             with its engine, the repeated one does the work.
         """
         end = time.monotonic() + wait
-        done = _retry.through_outages(self._count_members, cluster_id)
+        done = _retry.retry_on_outage(self._count_members, cluster_id)
         while not done and time.monotonic() < end:
-            time.sleep(_retry.PERIOD)
-            done = _retry.through_outages(self._count_members, cluster_id)
+            time.sleep(_retry.POLL_SECONDS)
+            done = _retry.retry_on_outage(self._count_members, cluster_id)
         if not wait:
             raise resource.NoActionRequired(
                 res_name=self.name, reason='the server is kept already')

@@ -68,24 +68,24 @@ class Webhooks(_resource.HookResource):
 
     def handle_create(self):
         self.resource_id_set(self._NAME % self.uuid)
-        return _retry.Wait(self)
+        return _retry.Poller(self)
 
-    def check_create_complete(self, wait):
-        return wait.until_done(lambda: self._subscribe(self.properties))
+    def check_create_complete(self, poller):
+        return poller.poll_once(lambda: self._subscribe(self.properties))
 
     def handle_update(self, json_snippet, tmpl_diff, prop_diff):
-        return _retry.Wait(self), json_snippet.properties(
+        return _retry.Poller(self), json_snippet.properties(
             self.properties_schema, self.context)
 
     def check_update_complete(self, args):
-        wait, properties = args
-        return wait.until_done(lambda: self._subscribe(properties))
+        poller, properties = args
+        return poller.poll_once(lambda: self._subscribe(properties))
 
     def handle_delete(self):
-        return _retry.Wait(self)
+        return _retry.Poller(self)
 
-    def check_delete_complete(self, wait):
-        return wait.until_done(self._unsubscribe)
+    def check_delete_complete(self, poller):
+        return poller.poll_once(self._unsubscribe)
 
     def handle_check(self):
         lost = set(self.properties[self.URLS]) - {
@@ -125,7 +125,7 @@ class Webhooks(_resource.HookResource):
 
     def _unsubscribe(self):
         # Zaqar deletes a queue without its subscriptions.
-        with _retry.unless_missing():
+        with _retry.ignore_missing_endpoint():
             for subscription in self._own():
                 self._delete(subscription)
 

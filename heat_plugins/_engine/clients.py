@@ -6,11 +6,10 @@ import copy
 import functools
 import weakref
 
-# Seconds until a service counts as away if it has taken a request and does
-# not answer, because neither Heat nor its clients have a timeout. Below the 60
-# seconds that Heat's API waits for its engine. keystoneauth then repeats the
-# request as often as client_retry_limit of heat.conf says; zaqarclient does
-# not.
+# Seconds until a service that does not respond counts as away, because neither
+# Heat nor its clients have a timeout. Less than the 60 seconds that Heat's API
+# waits for its engine. keystoneauth retries the request as often as
+# client_retry_limit of heat.conf says; zaqarclient does not.
 REQUEST_TIMEOUT = 30
 
 _ZAQAR = 'zaqar'

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""View of the convergence traversal in which a resource is deleted.
+"""View of the convergence traversal that deletes a resource.
 
 An update or a rollback of a stack is one traversal. Heat first visits each
 resource of the new template, and updates it in place or creates a replacement.
@@ -13,7 +13,7 @@ from heat.objects import resource as resource_objects
 from heat.objects import stack as stack_objects
 
 
-def must_drain(is_nested, sources_go, is_unfinished):
+def must_drain(is_nested, sources_deleted, is_unfinished):
     """Return True if what a deleted guard guards is deleted after it.
 
     For the guards of a stack that stays itself. In doubt the answer is True: a
@@ -21,14 +21,14 @@ def must_drain(is_nested, sources_go, is_unfinished):
     deleted without a drain cuts its sessions.
 
     :param is_nested: True if the stack belongs to a resource of another one.
-    :param sources_go: for each resource that provides the ID of what is
+    :param sources_deleted: for each resource that provides the ID of what is
         guarded, whether the traversal deletes it. Empty if the ID is a string
         or a parameter: it is then of another stack, which this traversal
         leaves alone; but the outer stack of a nested one may be replacing it.
     :param is_unfinished: True if the traversal has resources to visit.
     :returns: None while it is too early to know, or to be without a guard.
     """
-    if any(sources_go) or (is_nested and not sources_go):
+    if any(sources_deleted) or (is_nested and not sources_deleted):
         return True
     return None if is_unfinished else False
 
@@ -57,7 +57,7 @@ class Traversal:
         return resource_objects.Resource.get_all_active_by_stack(
             self._context, self._stack_id)
 
-    def goes(self, row, rows):
+    def deletes(self, row, rows):
         """Return True if it deletes a resource, as far as can be known."""
         if row.replaced_by in rows and self._belongs(rows[row.replaced_by]):
             return True
@@ -68,7 +68,7 @@ class Traversal:
         return [row for row in rows.values()
                 # A replacement is visited in the place of what it replaces.
                 if self._visited & {row.id, row.replaces} and
-                not self.goes(row, rows) and not self.is_done(row)]
+                not self.deletes(row, rows) and not self.is_done(row)]
 
     def is_done(self, row):
         """Return True if a resource has got what the new template says."""

@@ -111,7 +111,8 @@ class Drain(_Drain):
         A waiter records a result at the deadline, later only if a service is
         away. Without one, the operation that waited was cancelled.
         """
-        return self.result is None and now() >= self.deadline + _retry.OUTAGE
+        return self.result is None and (
+            now() >= self.deadline + _retry.OUTAGE_SECONDS)
 
     @property
     def is_stale(self):

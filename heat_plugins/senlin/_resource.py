@@ -16,15 +16,15 @@ LOG = logging.getLogger(__name__)
 
 
 class SenlinResource(_resource.HookResource):
-    """One thing in Senlin, which a subclass makes, changes and removes.
+    """A resource that is one entity in Senlin.
 
-    Senlin chooses its ID, so until that is written down it goes by its name:
-    an engine may die before, and Senlin's answer may be lost.
+    Senlin chooses the ID. Until the ID is stored the entity is found by its
+    name, because an engine may die before, and Senlin's response may be lost.
     """
 
     default_client_name = 'senlin'
 
-    # What Senlin calls it.
+    # The name of its kind in Senlin.
     entity = None
 
     @classmethod
@@ -35,24 +35,24 @@ class SenlinResource(_resource.HookResource):
         return super().is_service_available(context)
 
     def handle_create(self):
-        return _retry.Wait(self), self.properties
+        return _retry.Poller(self), self.properties
 
     def check_create_complete(self, args):
-        wait, properties = args
-        return self._until_done(wait, lambda: self._make(properties))
+        poller, properties = args
+        return self._poll_once(poller, lambda: self._converge(properties))
 
     def handle_update(self, json_snippet, tmpl_diff, prop_diff):
-        return _retry.Wait(self), json_snippet.properties(
+        return _retry.Poller(self), json_snippet.properties(
             self.properties_schema, self.context)
 
     def check_update_complete(self, args):
         return self.check_create_complete(args)
 
     def handle_delete(self):
-        return _retry.Wait(self)
+        return _retry.Poller(self)
 
-    def check_delete_complete(self, wait):
-        return self._until_gone(wait, self._remove)
+    def check_delete_complete(self, poller):
+        return self._poll_removal(poller, self._remove)
 
     def handle_check(self):
         if self._find() is None:
@@ -62,19 +62,19 @@ class SenlinResource(_resource.HookResource):
                 % {'name': self.name, 'entity': self.entity,
                    'id': self.resource_id})
 
-    def _make(self, properties):
-        """Take one step towards these properties.
+    def _converge(self, properties):
+        """Take one step towards an entity with these properties.
 
         :returns: what is waited for, None if nothing is left to do.
         """
         raise NotImplementedError
 
     def _remove(self):
-        """Take one step towards nothing, and return as `_make` does."""
+        """Take one step towards no entity, and return as `_converge` does."""
         raise NotImplementedError
 
     def _find(self):
-        """Return what is there in Senlin, None if there is nothing."""
+        """Return the entity, None if Senlin has none."""
         if self.resource_id is not None:
             return _client.get(self.senlin(), self.entity, self.resource_id)
         found = _client.get_by_name(self.senlin(), self.entity,
@@ -84,9 +84,9 @@ class SenlinResource(_resource.HookResource):
         return found
 
     def _find_or_replace(self):
-        """Return what is there, None if it has not been made yet.
+        """Return the entity, None if it has not been created yet.
 
-        :raises UpdateReplace: when somebody has deleted it.
+        :raises UpdateReplace: when it was deleted behind Heat's back.
         """
         was_made = self.resource_id is not None
         found = self._find()
@@ -94,19 +94,19 @@ class SenlinResource(_resource.HookResource):
             raise resource.UpdateReplace(self.name)
         return found
 
-    def _until_done(self, wait, step):
-        return wait.until_done(lambda: self._obeyed(step))
+    def _poll_once(self, poller, step):
+        return poller.poll_once(lambda: self._translate_refusal(step))
 
-    def _until_gone(self, wait, step):
+    def _poll_removal(self, poller, step):
         if self.is_left_to_senlin():
             return True
 
-        def step_unless_missing():
-            with _retry.unless_missing():
+        def step_unless_endpoint_is_missing():
+            with _retry.ignore_missing_endpoint():
                 return step()
-        return self._until_done(wait, step_unless_missing)
+        return self._poll_once(poller, step_unless_endpoint_is_missing)
 
-    def _obeyed(self, step):
+    def _translate_refusal(self, step):
         try:
             return step()
         except sdk_exceptions.HttpException as error:
@@ -125,12 +125,12 @@ class SenlinResource(_resource.HookResource):
 
 
 class ClusterActions:
-    """Has Senlin act on a cluster, one action at a time.
+    """Start actions of a Senlin cluster, one at a time, and follow them.
 
-    For a resource whose ID is the one of the cluster.
+    Mix it into a resource whose ID is that of the cluster.
     """
 
-    # The key in resource data for the action of Senlin's that we follow.
+    # The key in resource data for the ID of the action that is followed.
     _ACTION_ID = 'action_id'
 
     def _busy(self):
@@ -143,7 +143,7 @@ class ClusterActions:
         return action_id and _client.get_action(self.senlin(), action_id)
 
     def _action_is_over(self, action=None):
-        """Whether the action we follow, if any, is out of the way.
+        """Return True if the action that is followed, if any, is over.
 
         :raises Error: when it has failed, unless that is excused.
         """
@@ -163,7 +163,7 @@ class ClusterActions:
                'reason': self._reason(action), 'action': action.id})
 
     def _is_excused(self, action):
-        # What Senlin has not tried is begun again by whoever needs it.
+        # The next poll starts again what Senlin has not tried.
         return _client.was_not_tried(action)
 
     def _reason(self, action):
@@ -172,8 +172,9 @@ class ClusterActions:
     def _start(self, operation, *args):
         """Start an action of the cluster, unless another holds its lock.
 
-        Dying before the action is written down is harmless: Senlin refuses a
-        second one until the first is over, and then there is nothing to do.
+        An engine that dies before the ID of the action is stored is harmless:
+        Senlin refuses a second action until the first one is over, and then
+        nothing is left to do.
         """
         try:
             action_id = operation(self.senlin(), self.resource_id, *args)

@@ -187,11 +187,11 @@ class Cluster(_resource.ClusterActions, _resource.SenlinResource):
         return super().handle_update(json_snippet, tmpl_diff, prop_diff)
 
     def handle_delete(self):
-        return _retry.Wait(self), [self._ATTEMPTS]
+        return _retry.Poller(self), [self._ATTEMPTS]
 
     def check_delete_complete(self, args):
-        wait, attempts = args
-        return self._until_gone(wait, lambda: self._remove(attempts))
+        poller, attempts = args
+        return self._poll_removal(poller, lambda: self._remove(attempts))
 
     def handle_check(self):
         super().handle_check()
@@ -246,7 +246,7 @@ class Cluster(_resource.ClusterActions, _resource.SenlinResource):
                 self.POLICIES_ATTR)
         return shown
 
-    def _make(self, properties):
+    def _converge(self, properties):
         """Take one step towards a cluster with these properties."""
         if not self._action_is_over():
             return self._busy()

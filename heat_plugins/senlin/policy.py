@@ -43,7 +43,7 @@ class Policy(_resource.SenlinResource):
         ),
     }
 
-    def _make(self, properties):
+    def _converge(self, properties):
         if self._find_or_replace() is None:
             self.resource_id_set(self.senlin().create_policy(
                 name=self.physical_resource_name(),

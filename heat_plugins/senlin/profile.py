@@ -51,7 +51,7 @@ class Profile(_resource.SenlinResource):
         ),
     }
 
-    def _make(self, properties):
+    def _converge(self, properties):
         profile = self._find_or_replace()
         if profile is None:
             self.resource_id_set(self.senlin().create_profile(

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 
+"""Poll loops and retries."""
+
 import datetime
 
 from keystoneauth1 import exceptions as ksa_exceptions
@@ -48,7 +50,7 @@ REFUSALS = (
 )
 
 
-class _WaitTestCase(base.ServiceTestCase):
+class _RetryTestCase(base.ServiceTestCase):
 
     def setUp(self):
         super().setUp()
@@ -65,18 +67,18 @@ class _WaitTestCase(base.ServiceTestCase):
         return outcome
 
 
-class UntilDoneTest(_WaitTestCase):
+class PollOnceTest(_RetryTestCase):
 
     def setUp(self):
         super().setUp()
-        self.wait = self.start()
+        self.poller = self.start()
 
     def start(self, **kwargs):
-        return self.module.Wait(
+        return self.module.Poller(
             self.parse_stack(TEMPLATE, **kwargs)['web'])
 
     def look(self):
-        return self.wait.until_done(self.step)
+        return self.poller.poll_once(self.step)
 
     def waits(self):
         return self.assertRaises(base.PollDelay, self.look)
@@ -120,7 +122,7 @@ class UntilDoneTest(_WaitTestCase):
 
     def test_timeout_of_the_stack_counts(self):
         """Heat's own end would come first."""
-        self.wait = self.start(timeout_mins=2)
+        self.poller = self.start(timeout_mins=2)
         self.steps = ['Busy.'] * 2
         self.clock.advance_time_seconds(109)
         self.waits()
@@ -185,7 +187,7 @@ class UntilDoneTest(_WaitTestCase):
 
     def test_outage_does_not_outlast_the_stack(self):
         """Heat's own end would come first."""
-        self.wait = self.start(timeout_mins=1)
+        self.poller = self.start(timeout_mins=1)
         self.steps = [ksa_exceptions.ConnectFailure('no route')]
         self.clock.advance_time_seconds(55)
 
@@ -204,15 +206,15 @@ class UntilDoneTest(_WaitTestCase):
         self.assertNotIn('Traceback', self.log.output)
 
 
-class ThroughOutagesTest(_WaitTestCase):
+class RetryOnOutageTest(_RetryTestCase):
 
-    def through(self):
-        return self.module.through_outages(lambda text: self.step() or text,
+    def retry(self):
+        return self.module.retry_on_outage(lambda text: self.step() or text,
                                            'done')
 
     def test_answer_is_passed_on(self):
         """A signal would have no effect."""
-        self.assertEqual('done', self.through())
+        self.assertEqual('done', self.retry())
 
         self.assertEqual(0, self.time.slept)
 
@@ -220,7 +222,7 @@ class ThroughOutagesTest(_WaitTestCase):
         """A signal would be lost, and the server stay until the timeout."""
         for outage in AWAY:
             self.steps = [outage] * 2
-            self.assertEqual('done', self.through())
+            self.assertEqual('done', self.retry())
 
         self.assertEqual(6 * len(AWAY), self.time.slept)
 
@@ -229,7 +231,7 @@ class ThroughOutagesTest(_WaitTestCase):
         begin = timeutils.utcnow()
         self.steps = [ksa_exceptions.ConnectFailure('no route')] * 1000
 
-        self.assertRaises(ksa_exceptions.ConnectFailure, self.through)
+        self.assertRaises(ksa_exceptions.ConnectFailure, self.retry)
 
         self.assertEqual(datetime.timedelta(seconds=300),
                          timeutils.utcnow() - begin)
@@ -238,15 +240,15 @@ class ThroughOutagesTest(_WaitTestCase):
         """A forged signal would block a thread for minutes."""
         for refusal in REFUSALS:
             self.steps = [refusal]
-            self.assertRaises(type(refusal), self.through)
+            self.assertRaises(type(refusal), self.retry)
 
         self.assertEqual(0, self.time.slept)
 
 
-class UnlessMissingTest(_WaitTestCase):
+class IgnoreMissingEndpointTest(_RetryTestCase):
 
     def leave_out(self, error):
-        with self.module.unless_missing():
+        with self.module.ignore_missing_endpoint():
             raise error
 
     def test_what_needs_a_missing_service_is_left_out(self):
@@ -264,7 +266,7 @@ class UnlessMissingTest(_WaitTestCase):
             self.assertRaises(type(error), self.leave_out, error)
 
 
-class DescribeTest(_WaitTestCase):
+class DescribeTest(_RetryTestCase):
 
     def test_error_becomes_a_part_of_a_sentence(self):
         """A person would read a page of HTML."""

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""What a traversal of Heat's does with the resources of its stack."""
+"""View of a convergence traversal."""
 
 import itertools
 from unittest import mock
@@ -27,21 +27,22 @@ class MustDrainTest(base.PluginTestCase):
         for is_nested, is_unfinished in itertools.product((False, True),
                                                           repeat=2):
             stays = None if is_unfinished else False
-            for sources_go, expected in (
+            for sources_deleted, expected in (
                     ([True], True),
                     ([True, False], True),
                     ([False], stays),
                     ([False, False], stays),
                     ([], True if is_nested else stays)):
                 self.assertIs(
-                    expected, must_drain(is_nested, sources_go, is_unfinished),
-                    (is_nested, sources_go, is_unfinished))
+                    expected,
+                    must_drain(is_nested, sources_deleted, is_unfinished),
+                    (is_nested, sources_deleted, is_unfinished))
 
 
 class TraversalTest(base.PluginTestCase):
 
-    # Whether it goes and, if not, whether it is still to be visited, when the
-    # traversal visits the resource with the ID 1.
+    # Whether it is deleted and, if not, whether it is still to be visited, if
+    # the traversal visits the resource with the ID 1.
     TABLE = (
         ('not yet visited', [row(1, OLD)], False, True),
         ('being updated', [row(1, OLD, 'IN_PROGRESS')], False, True),
@@ -71,9 +72,9 @@ class TraversalTest(base.PluginTestCase):
             mock.Mock(rsrc_id=1, is_update=False),
             mock.Mock(rsrc_id=3, is_update=False)]
         traversal = self.plugin_module('_engine.traversal').Traversal(stack)
-        for what, rows, goes, is_unfinished in self.TABLE:
+        for what, rows, deletes, is_unfinished in self.TABLE:
             by_id = {one.id: one for one in rows}
-            self.assertIs(goes, traversal.goes(rows[0], by_id), what)
+            self.assertIs(deletes, traversal.deletes(rows[0], by_id), what)
             if is_unfinished is not None:
                 self.assertIs(is_unfinished,
                               bool(traversal.unfinished(by_id)), what)
