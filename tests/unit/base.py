@@ -130,8 +130,8 @@ class ServiceTestCase(PluginTestCase):
             datetime.datetime(2024, 5, 1, 12, 0, 31)))
         self.time = fakes.Clock(self.clock)
         for name in ('_engine.lease', '_engine.liveness', '_retry',
-                     'lifecycle_hook', 'native._drains',
-                     'native.autoscaling_group', 'senlin._attachments'):
+                     'native._drains', 'native.autoscaling_group',
+                     'senlin._attachments', 'senlin._waiter'):
             self.patchobject(self.plugin_module(name), 'time',
                              new=self.time)
         # What the services were asked to change, in that order.
