@@ -11,6 +11,7 @@ from oslo_log import log as logging
 from .. import _resource
 from .. import _retry
 from . import _client
+from . import _service
 
 LOG = logging.getLogger(__name__)
 
@@ -29,10 +30,14 @@ class SenlinResource(_resource.HookResource):
 
     @classmethod
     def is_service_available(cls, context):
-        problem = cls.no_senlin()
+        problem = _service.problem()
         if problem:
             return False, problem % cls.entity
         return super().is_service_available(context)
+
+    def senlin(self):
+        """Return the client of Senlin."""
+        return _service.client(self)
 
     def handle_create(self):
         return _retry.Poller(self), self.properties
@@ -98,7 +103,7 @@ class SenlinResource(_resource.HookResource):
         return poller.poll_once(lambda: self._translate_refusal(step))
 
     def _poll_removal(self, poller, step):
-        if self.is_left_to_senlin():
+        if _service.is_left_behind(self):
             return True
 
         def step_unless_endpoint_is_missing():
@@ -127,7 +132,8 @@ class SenlinResource(_resource.HookResource):
 class ClusterActions:
     """Start actions of a Senlin cluster, one at a time, and follow them.
 
-    Mix it into a resource whose ID is that of the cluster.
+    Mix it into a resource whose ID is that of the cluster, or into what acts
+    for such a resource, with a method senlin() that returns the client.
     """
 
     # The key in resource data for the ID of the action that is followed.
