@@ -61,7 +61,7 @@ class FuzzSignalsTest(base.ServiceTestCase):
         # Senlin chooses at random; here it chooses the same each time.
         numbers = random.Random(6)
         self.useFixture(fixtures.MonkeyPatch(
-            'tests.unit.fakes._uuid',
+            'tests.unit.fakes.names.make_uuid',
             lambda: str(uuid.UUID(int=numbers.getrandbits(128), version=4))))
         self.hook = self.parse_stack(TEMPLATE)['hook']
         self.run_task(self.hook.create)
