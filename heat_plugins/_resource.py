@@ -9,7 +9,7 @@ from ._engine import clients
 
 
 class HookResource(clients.ClientsWithTimeout, resource.Resource):
-    """A resource whose update finishes or repairs what it finds.
+    """Base class of resources whose update finishes or repairs what it finds.
 
     Heat replaces a resource that has failed. A new hook would mean new user
     data, hence new servers, and a new condition would drain the cluster. So

@@ -49,7 +49,7 @@ ENGINE_ERRORS = (
 
 
 class Poller:
-    """Poll loop of one attempt of a handler, with a deadline.
+    """Run the poll loop of one attempt of a handler, with a deadline.
 
     A handler returns a poller, and the check that belongs to the handler
     takes one step of the work at each poll. Steps are idempotent, so an

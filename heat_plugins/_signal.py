@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""What a guest may say to a lifecycle hook, and whether it makes sense."""
+"""Format of the signals that a guest sends to a lifecycle hook."""
 
 import collections
 import re
@@ -46,7 +46,7 @@ Signal = collections.namedtuple('Signal', ['token', 'result', 'reason'])
 
 
 class Refused(Exception):
-    """A signal that is not acted upon; its text is the reason."""
+    """Raised for a signal without an effect; its text is the reason."""
 
 
 def quote(value):
@@ -59,10 +59,12 @@ def quote(value):
 
 
 def parse(details):
-    """Read the body of a signal, or raise Refused.
+    """Parse and validate the body of a signal.
 
-    A result that is missing means CONTINUE; keys that we do not know are left
-    alone. A test has no token.
+    A result that is missing means CONTINUE; unknown keys are ignored. A test
+    has no token.
+
+    :raises Refused: when the body is not a valid signal.
     """
     if not isinstance(details, dict):
         raise Refused('the body is not a JSON object')

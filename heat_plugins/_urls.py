@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""Which URLs can be told of a hook, and how they are shown to people."""
+"""Validation of webhook URLs, and their form in messages."""
 
 import ipaddress
 import re
@@ -17,8 +17,8 @@ _HOST_NAME = re.compile(r'[a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?\.?')
 def problem(urls):
     """Return what is wrong with a list of URLs, None if nothing is.
 
-    Zaqar takes "http:" as it is and then fails at each message; what it does
-    not refuse is a webhook that looks right and tells nobody.
+    Zaqar does not validate URLs: it accepts "http:" and then fails at each
+    message, so the webhook looks right and notifies nobody.
     """
     seen = {}
     for number, url in enumerate(urls, 1):
@@ -31,7 +31,7 @@ def problem(urls):
 
 
 def without_secrets(url):
-    """Return the part of a URL that tells who is meant and nothing more."""
+    """Return a URL without user, password, path and query."""
     parts = parse.urlsplit(url)
     return '%s://%s/...' % (parts.scheme, parts.netloc.rpartition('@')[2])
 

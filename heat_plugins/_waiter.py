@@ -6,7 +6,7 @@ import collections
 
 
 class Answer(collections.namedtuple('Answer', ['text', 'follow_up'])):
-    """Effect of a signal.
+    """Describe the effect of a signal.
 
     :ivar text: of the event, None if an earlier copy of the signal has had
         this effect.

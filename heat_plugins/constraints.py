@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""Constraints for lists of names: each of them has to be known.
+"""Constraints for lists of names: each name has to be known.
 
-Heat's own take one name. A list with a wrong one in it would be refused by
-Nova or Senlin, when half of a stack is there.
+The constraints of Heat take one name. Without these, Nova or Senlin would
+refuse a list with an unknown name after half of a stack was created.
 """
 
 from heat.common.i18n import _
@@ -11,9 +11,9 @@ from heat.engine import constraints
 
 
 class _EachConstraint:
-    """What a constraint of Heat says of one name, for each of a list."""
+    """Apply a constraint of Heat to each name of a list."""
 
-    # A subclass says which.
+    # The name of the constraint; a subclass sets it.
     name = None
 
     def validate(self, names, context):

@@ -22,7 +22,7 @@ LOG = logging.getLogger(__name__)
 
 
 class _Deletion:
-    """State of one attempt to delete a condition.
+    """Hold the state of one attempt to delete a condition.
 
     :ivar must_drain: whether what is guarded has to drain, None before the
         decision.
@@ -149,7 +149,7 @@ class DrainWaitCondition(_resource.HookResource):
         return cluster_guard.ClusterGuard(self, self.properties[self.CLUSTER])
 
     def _attached_guard(self):
-        """Return the guard of what the resource ID is the ID of."""
+        """Return the guard of what has the resource ID."""
         if server_guard.IS_SERVER in self.data():
             return server_guard.ServerGuard(self)
         return cluster_guard.ClusterGuard(self)
@@ -195,7 +195,10 @@ class DrainWaitCondition(_resource.HookResource):
         return None
 
     def _sources_deleted(self, current, rows):
-        """Return whether each resource that provides the ID is deleted."""
+        """Return whether each resource that provides the ID is deleted.
+
+        :returns: a list, empty if no resource of the stack provides it.
+        """
         given = self.t.properties(self.properties_schema, self.context).data
         names = {source.name for source in function.dependencies(
             [given.get(self.SERVER), given.get(self.CLUSTER)])}

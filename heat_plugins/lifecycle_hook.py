@@ -325,8 +325,9 @@ class LifecycleHook(_resource.HookResource, signal_responder.SignalResponder):
         try:
             super()._create_user()
         except ksa_exceptions.Conflict:
-            # An engine died before it knew the ID of the user. Nobody else
-            # has this name, and a new user has its role for certain.
+            # An engine died before it stored the ID of the user. The name is
+            # unique, so the user can be deleted, and a new user has its role
+            # for certain.
             keystone = self.keystone()
             for user in keystone.domain_admin_client.users.list(
                     domain=keystone.stack_domain_id,

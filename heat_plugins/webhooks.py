@@ -37,7 +37,7 @@ class Webhooks(_resource.HookResource):
 
     # Zaqar keeps the options of a subscription and goes by those it knows.
     # With the mark in them no engine that dies can leave a subscription that
-    # nobody owns, and what others have on the queue stays.
+    # no resource owns, and what others have on the queue stays.
     _MARK = 'heat_resource'
 
     # Zaqar's own is an hour. It wants a number: this is the year 9000, which

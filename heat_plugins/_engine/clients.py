@@ -19,7 +19,7 @@ _copies = weakref.WeakKeyDictionary()
 
 
 class ClientsWithTimeout:
-    """Give a resource clients whose requests time out.
+    """Give a resource clients whose requests have a timeout.
 
     Mix it into a subclass of Heat's Resource. Heat's own code in the resource
     uses these clients as well; other resources of the stack keep theirs.
@@ -39,14 +39,14 @@ class ClientsWithTimeout:
     def authenticate(self):
         """Fetch the token that the clients of the stack use as well.
 
-        Some of Heat's own code asks these, which have no timeout; without a
-        token it would wait for a silent Keystone without a limit.
+        Some of Heat's own code uses those clients, which have no timeout.
+        Without a token it would wait for a Keystone that does not respond.
         """
         _limited(self.context).keystone_session.get_token()
 
 
 def _limited(context):
-    """Return a copy of a context, made once, whose requests time out."""
+    """Return a copy of a context, made once, whose requests have a timeout."""
     limited = _copies.get(context)
     if limited is None:
         # The session and the clients of the context serve other resources.

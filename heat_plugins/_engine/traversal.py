@@ -6,7 +6,8 @@ An update or a rollback of a stack is one traversal. Heat first visits each
 resource of the new template, and updates it in place or creates a replacement.
 Then Heat deletes every row that does not belong to the new template. Nothing
 orders the deletion of a resource that has left the template after the visits:
-it begins while nobody knows whether the resources it refers to are replaced.
+the deletion begins before it is known whether the resources that the deleted
+one refers to are replaced.
 """
 
 from heat.objects import resource as resource_objects
@@ -34,7 +35,7 @@ def must_drain(is_nested, sources_deleted, is_unfinished):
 
 
 class Traversal:
-    """The traversal that a stack was loaded in."""
+    """Show the traversal that a stack was loaded in."""
 
     def __init__(self, stack):
         self._context = stack.context
@@ -45,7 +46,7 @@ class Traversal:
                          in stack.convergence_dependencies if node.is_update}
 
     def is_over(self):
-        """Return True if it has failed, or another one has begun."""
+        """Return True if the traversal has failed or another has begun."""
         stack = stack_objects.Stack.get_by_id(
             self._context, self._stack_id, eager_load=False)
         return stack is None or (
@@ -58,13 +59,13 @@ class Traversal:
             self._context, self._stack_id)
 
     def deletes(self, row, rows):
-        """Return True if it deletes a resource, as far as can be known."""
+        """Return True if the traversal will delete a resource, or seems to."""
         if row.replaced_by in rows and self._belongs(rows[row.replaced_by]):
             return True
         return row.id not in self._visited and not self._belongs(row)
 
     def unfinished(self, rows):
-        """Return the rows of what it has yet to update or to create."""
+        """Return the rows of resources that are still to be visited."""
         return [row for row in rows.values()
                 # A replacement is visited in the place of what it replaces.
                 if self._visited & {row.id, row.replaces} and

@@ -1,17 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""What we ask of Senlin, and the words in which it answers.
+"""Requests to Senlin, and the words of its responses.
 
 Every function takes the clustering proxy that Heat's client plugin returns.
-What is not there is None, not an exception: every resource must cope with
-clusters, policies and actions that went before it.
+What does not exist is None, not an exception, because every resource must cope
+with clusters, policies and actions that were deleted before it.
 """
 
 import re
 
 from openstack import exceptions
 
-# openstacksdk asks for these two without a version, and does not know the
+# openstacksdk requests the first two without a version, and does not know the
 # other two; the API has them since these versions.
 _COLLECT_VERSION = '1.2'
 _PROFILE_ONLY_VERSION = '1.6'
@@ -61,13 +61,13 @@ _UNTRIED = ('Failed in locking', 'Engine failure', 'Engine died')
 
 Conflict = exceptions.ConflictException
 Refused = exceptions.BadRequestException
-# What an action meets when the cluster is locked, or has changed since we
-# looked: look again.
+# Raised for an action when the cluster is locked or has changed since the last
+# poll: poll again.
 Overtaken = (Conflict, exceptions.NotFoundException)
 
 
 def refusal(error):
-    """Return why Senlin will not do what it was asked, None if it may yet."""
+    """Return why Senlin refuses a request, None if a retry may succeed."""
     # Not its text: openstacksdk says there that it has found nothing when
     # Senlin has not even looked.
     reason = error.details or ''
@@ -78,7 +78,7 @@ def refusal(error):
 
 
 def _type_of(error):
-    """Return Senlin's own word for an error, None if it is another's."""
+    """Return Senlin's name for an error, None if Senlin has not sent it."""
     try:
         return error.response.json()['error']['type']
     except (AttributeError, KeyError, TypeError, ValueError):
@@ -86,7 +86,7 @@ def _type_of(error):
 
 
 def specification(type_, properties):
-    """Return what profiles and policies are made of."""
+    """Return the specification of a profile or a policy."""
     kind, _dash, version = type_.rpartition('-')
     return {'type': kind, 'version': version, 'properties': properties}
 
@@ -97,7 +97,7 @@ def get(client, entity, identity):
 
 
 def get_by_name(client, entity, name):
-    """Return the one with a name that only one has."""
+    """Return the entity with a unique name."""
     plural = 'policies' if entity == 'policy' else entity + 's'
     return next(iter(getattr(client, plural)(name=name)), None)
 
@@ -108,7 +108,7 @@ def set_profile_metadata(client, profile_id, metadata):
 
 
 def is_profile_of_cluster(client, profile_id):
-    """Whether a cluster makes its next node from a profile."""
+    """Return True if a cluster makes its next node from a profile."""
     return any(cluster.profile_id == profile_id
                for cluster in client.clusters())
 
@@ -187,7 +187,7 @@ def resize(client, cluster_id, min_size, max_size, number=None):
 
 
 def hook_properties(queue, timeout, criteria):
-    """Return the properties of a deletion policy that carries our hook."""
+    """Return the properties of a deletion policy that carries a hook."""
     return {
         'criteria': criteria,
         # Senlin's defaults, spelt out because the hook relies on them.
@@ -334,7 +334,7 @@ def detach_policy(client, cluster_id, policy_id):
         return _act(client, cluster_id,
                     {'policy_detach': {'policy_id': policy_id}})
     except Refused as error:
-        # So it is detached, as somebody else has asked for.
+        # The policy is not attached any more, so another request won.
         raise Conflict(str(error)) from None
 
 
@@ -350,7 +350,7 @@ def remove_every_node(client, cluster_id):
 
 
 def remove_drained_node(client, cluster_id, node_id):
-    """Delete a member, which Senlin does without asking it first."""
+    """Delete a member, which Senlin does without a drain."""
     return _act(client, cluster_id, {'del_nodes': {'nodes': [node_id]}})
 
 

@@ -17,7 +17,7 @@ LOG = logging.getLogger(__name__)
 
 
 class SenlinResource(_resource.HookResource):
-    """A resource that is one entity in Senlin.
+    """Base class of resources that are one entity in Senlin.
 
     Senlin chooses the ID. Until the ID is stored the entity is found by its
     name, because an engine may die before, and Senlin's response may be lost.

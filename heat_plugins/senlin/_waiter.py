@@ -120,7 +120,7 @@ class PoliciesWaiter(_waiter.Waiter):
         elif signal.result == _signal.CONTINUE:
             # Retried alone: Senlin may have completed the action when its
             # response is lost, and read again, the action would look as if
-            # somebody else had completed it.
+            # another request had completed it.
             _retry.retry_on_outage(_client.complete_lifecycle, client,
                                    node.cluster_id, signal.token)
         else:
@@ -211,7 +211,7 @@ class PoliciesWaiter(_waiter.Waiter):
         """Return True if Senlin has lost a deletion whose guest still signals.
 
         Senlin fails the actions of an engine that died. The server would
-        stay, drained, and serve nobody any more.
+        stay, drained and without clients.
         """
         client, node_id = self._senlin(), action.target_id
         return (action.action == _client.NODE_DELETE and

@@ -40,8 +40,9 @@ class Cluster(_resource.ClusterActions, _resource.SenlinResource):
         'metadata', 'policies', 'collect',
     )
 
-    # Keys in resource data: the policies that we have put on the cluster or
-    # are about to, and the capacity that was last asked for and reached.
+    # Keys in resource data: the policies that this resource has put on the
+    # cluster or is about to, and the capacity that was last requested and
+    # reached.
     _POLICIES = 'policies'
     _CAPACITY = 'desired_capacity'
 
@@ -383,11 +384,11 @@ class Cluster(_resource.ClusterActions, _resource.SenlinResource):
         return action
 
     def _was_overlooked(self, action):
-        """Whether Senlin takes an action for done whose nodes have failed.
+        """Return True if an action succeeded although its nodes have failed.
 
-        It writes down that a node's action has failed, and then that the one
-        that waits for it has; who looks between the two finds nothing left to
-        wait for (senlin/db/sqlalchemy/api.py, 16.0.0).
+        Senlin stores that a node's action has failed, and then that the action
+        that waits for it has failed. A poll between the two finds nothing left
+        to wait for (senlin/db/sqlalchemy/api.py, 16.0.0).
         """
         # Of other actions the nodes may be that an alarm asked for.
         asks_for_nodes = action.action == _client.CREATE or (
@@ -404,7 +405,7 @@ class Cluster(_resource.ClusterActions, _resource.SenlinResource):
                 # guests still drain.
                 return False
             if action.status == _client.FAILED:
-                # Nobody would ever end those that wait.
+                # Nothing else would ever end the actions that wait.
                 for child in action.depends_on or ():
                     _client.cancel(self.senlin(), child)
             if (action.status == _client.SUCCEEDED and
