@@ -344,7 +344,7 @@ class LifecycleHook(_resource.HookResource, signal_responder.SignalResponder):
 
     def _converge(self, properties):
         """Create what is missing; an engine may die at any line."""
-        self._create_user()
+        # This creates the user and the key pair that the URL is signed with.
         self._get_ec2_signed_url(never_expire=True)
         if self._owns_queue():
             # Senlin would create it before the first message, but the agents

@@ -30,6 +30,14 @@ class CreateTest(hook_case.HookTestCase):
                        'params': {'queue': self.hook.FnGetRefId()}}},
             policy['spec']['properties'])
 
+    def test_signals_come_from_a_user_of_its_own(self):
+        """A guest could not signal, or would with more rights than that."""
+        self.create()
+
+        self.assertEqual(1, self.journal.count('create user'))
+        self.assertIn('user_id', self.hook.data())
+        self.assertIn('access_key', self.hook.data())
+
     def test_goes_by_one_name(self):
         """A person could not tell what belongs to which hook."""
         self.create()

@@ -140,6 +140,8 @@ class DeleteTest(hook_case.HookTestCase):
 
         self.assertEqual((self.hook.DELETE, self.hook.COMPLETE),
                          self.hook.state)
+        # The queue is not made again, only to go.
+        self.assertEqual(1, self.journal.count('create queue'))
 
     def test_engine_dies_anywhere(self):
         """The second try would stop at what the first has done."""

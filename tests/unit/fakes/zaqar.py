@@ -57,7 +57,7 @@ class Zaqar:
 
     def queue(self, name, auto_create=True, force_create=False):
         self.answer()
-        if force_create:
+        if force_create or (auto_create and name not in self.existing):
             self.journal.append('create queue')
             self.existing.add(name)
         return _Queue(self, name)

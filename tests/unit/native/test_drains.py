@@ -153,6 +153,17 @@ class HookTest(guard_case.GuardTestCase):
         self.step_to_end(runner)
         self.run_task(self.reload(self.hook).delete)
 
+    def test_first_three_stacks_are_named(self):
+        """An event holds 255 characters."""
+        self.create()
+        hook = self.plugin_module('native._drains').Hook
+        for number, said in ((3, ': a0, a1, a2. Delete'),
+                             (4, ': a0, a1, a2, .... Delete')):
+            self.patchobject(hook, 'users', new=lambda _hook, number=number: [
+                'a%d' % i for i in range(number)])
+            self.hook = self.reload(self.hook)
+            self.assertIn(said, self.hook_is_refused())
+
     def test_hook_is_refused_as_long_as_one_guard_is_left(self):
         """The first guard that goes would free the hook of all others."""
         self.create()

@@ -186,6 +186,11 @@ class ValidateTest(cluster_case.ClusterTestCase):
         self.assertIn(said % (9, 9, 4), self.refusal(desired_capacity=None,
                                                      min_size=9))
 
+    def test_property_that_heat_refuses(self):
+        """Senlin would refuse it when half of the stack is there."""
+        self.assertIn('-1 is out of range (min: 0, max: None)',
+                      self.refusal(timeout=-1))
+
     def test_sizes_that_go_together(self):
         """A template that is right would be refused."""
         for values in ({'max_size': -1, 'desired_capacity': 9},
@@ -336,6 +341,44 @@ class DeleteTest(cluster_case.ClusterTestCase):
 
         self.assertEqual({}, self.senlin.clusters)
 
+    def test_only_deletions_that_were_tried_count(self):
+        """A restart of Senlin would take an attempt."""
+        self.create()
+        failure = ('FAILED', 'Failed in deleting nodes.')
+        self.senlin.outcomes['CLUSTER_DELETE'] = (
+            [DIED] * 2 + [failure] * 2 + [DIED] + [failure])
+
+        error = self.assertRaises(base.ResourceFailure, self.delete)
+
+        self.assertIn('Failed in deleting nodes', str(error))
+        self.assertEqual(6, self.journal.count('delete cluster'))
+
+    def test_failure_counts_once(self):
+        """It would count again at each poll, while others act."""
+        self.create_guarded()
+        self.senlin.guests_answer = False
+        self.senlin.outcomes['CLUSTER_DELETE'] = [
+            ('FAILED', 'Failed in deleting nodes.')]
+        delete_cluster = self.plugin_module('senlin._client').delete_cluster
+
+        def delete(client, cluster_id):
+            action_id = delete_cluster(client, cluster_id)
+            # Somebody is faster than the next attempt.
+            self.senlin.scale_in(cluster_id)
+            return action_id
+        delete.__name__ = 'delete_cluster'
+        patch = self.patchobject(self.plugin_module('senlin._client'),
+                                 'delete_cluster', new=delete)
+        deletion = self.start_task(self.rsrc.delete)
+        self.stand_still(deletion)
+        self.patchobject(self.plugin_module('senlin._client'),
+                         'delete_cluster', new=delete_cluster)
+        del patch
+
+        self.senlin.guests_answer = True
+        deletion.run_to_completion()
+        self.assertEqual({}, self.senlin.clusters)
+
     def test_engine_dies_anywhere_and_a_deletion_carries_on(self):
         """The stack would stay in DELETE_FAILED."""
         for hears in (True, False):
@@ -431,6 +474,8 @@ class AttributesTest(cluster_case.ClusterTestCase):
         self.assertEqual(self.members(), self.rsrc.FnGetAtt('show')['nodes'])
         self.assertEqual(self.rsrc.FnGetAtt('policies'),
                          self.rsrc.FnGetAtt('show')['policies'])
+        # What openstacksdk adds of its own is none of Senlin's.
+        self.assertNotIn('location', self.rsrc.FnGetAtt('show'))
 
     def test_nothing_is_known_of_a_cluster_that_is_not_there(self):
         """A template would fail on its outputs."""

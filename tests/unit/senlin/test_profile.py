@@ -144,6 +144,16 @@ class ProfileTest(base.ServiceTestCase):
         self.assertEqual({'tag': 'first', 'left_by_stack': self.stack.id},
                          self.left())
 
+    def test_left_to_a_cluster_that_makes_servers_from_it(self):
+        """An update that removes the profile would wait until its timeout."""
+        self.create()
+        self.senlin.add_cluster(profile_id=self.profile.resource_id)
+
+        self.run_task(self.profile.delete)
+
+        self.assertEqual({'tag': 'first', 'left_by_stack': self.stack.id},
+                         self.left())
+
     def test_last_server_goes_while_it_is_left(self):
         """The cluster would have looked for the mark already."""
         self.create()
