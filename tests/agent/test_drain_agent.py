@@ -900,6 +900,7 @@ def test_refused_signal_is_repeated(status, guest, cloud):
     guest.wait_for_log('signal accepted')
     guest.wait_until_completed()
     assert 1 == guest.log().count('signal: HTTP %d' % status)
+    assert 1 == guest.log().count('signal: works again')
     assert all(cloud.signals[0] == signal_ for signal_ in cloud.signals)
     assert ['50-app'] == guest.runs()
 
