@@ -165,7 +165,12 @@ def creation_of(client, cluster_id):
 
 
 def failed_nodes(client, cluster_id):
-    return client.nodes(cluster_id=cluster_id, status=ERROR)
+    """Return the nodes of a cluster that have failed, none if it is gone."""
+    try:
+        return list(client.nodes(cluster_id=cluster_id, status=ERROR))
+    except Refused:
+        # So Senlin calls a cluster that it does not know.
+        return []
 
 
 def get_policies(client, cluster_id):

@@ -376,27 +376,6 @@ class Cluster(_resource.ClusterActions, _resource.SenlinResource):
             self._start(_client.delete_cluster)
         return self._busy()
 
-    def _followed_action(self):
-        action = super()._followed_action()
-        if action is not None and self._was_overlooked(action):
-            action.status = _client.FAILED
-            action.status_reason = _('Failed in creating nodes.')
-        return action
-
-    def _was_overlooked(self, action):
-        """Return True if an action succeeded although its nodes have failed.
-
-        Senlin stores that a node's action has failed, and then that the action
-        that waits for it has failed. A poll between the two finds nothing left
-        to wait for (senlin/db/sqlalchemy/api.py, 16.0.0).
-        """
-        # Of other actions the nodes may be that an alarm asked for.
-        asks_for_nodes = action.action == _client.CREATE or (
-            action.action == _client.RESIZE and
-            action.inputs.get('number') is not None)
-        return (asks_for_nodes and action.status == _client.SUCCEEDED and
-                self._never_built() > 0)
-
     def _action_is_over(self, action=None):
         action = action or self._followed_action()
         if action is not None and action.action == _client.RESIZE:
@@ -412,7 +391,35 @@ class Cluster(_resource.ClusterActions, _resource.SenlinResource):
                     action.inputs.get('number') is not None):
                 self.data_set(self._CAPACITY,
                               str(int(action.inputs['number'])))
-        return super()._action_is_over(action)
+        is_over = super()._action_is_over(action)
+        if action is not None and action.id != self._inherited:
+            self._refuse_overlooked(action)
+        return is_over
+
+    def _refuse_overlooked(self, action):
+        """Fail if Senlin has taken a creation for done whose nodes failed.
+
+        Senlin stores the failure of a node's action first and that of the
+        cluster's action after it; an action that looks between the two finds
+        nothing left to wait for (senlin/db/sqlalchemy/api.py, 16.0.0).
+
+        :raises Error: if a node of the new cluster was not built.
+        """
+        if (action.action, action.status) != (_client.CREATE,
+                                              _client.SUCCEEDED):
+            return
+        failed = [node for node in _client.failed_nodes(
+            self.senlin(), self.resource_id) if node.created_at is None]
+        if failed:
+            raise exception.Error(
+                _('%(name)s: Senlin ended %(what)s of cluster %(cluster)s as '
+                  '%(status)s, but %(count)d of its nodes failed: %(reason)s. '
+                  'See "openstack cluster members list %(cluster)s", then '
+                  'repeat the operation.')
+                % {'name': self.name, 'what': action.action,
+                   'cluster': self.resource_id, 'status': action.status,
+                   'count': len(failed),
+                   'reason': _retry.describe(failed[0].status_reason)})
 
     def _is_excused(self, action):
         # A cluster is created once.

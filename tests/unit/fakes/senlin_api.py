@@ -185,6 +185,10 @@ class Api:
 
     def _get_nodes(self, request, context, query, node_id=None):
         if node_id is None:
+            if query.get('cluster_id', '') not in ('', *self.clusters):
+                # senlin/conductor/service.py, node_list, 16.0.0
+                return self._error(context, 400,
+                                   'Cannot find the given cluster')
             return {'nodes': [
                 node for node in self.nodes.values()
                 if all(node[key] == query.get(key, node[key])

@@ -71,14 +71,60 @@ class CreateTest(cluster_case.ClusterTestCase):
 
     def test_server_that_fails_unnoticed_is_told(self):
         """The stack would be complete, and have no server."""
+        self.start_over(min_size=0, desired_capacity=1)
         self.senlin.broken = 'No valid host was found.'
         self.senlin.overlooks = True
 
         message = self.create_fails()
 
-        self.assertIn('as FAILED: Failed in creating nodes: No valid host was '
-                      'found. See', message)
+        self.assertIn('Senlin ended CLUSTER_CREATE of cluster %s as '
+                      'SUCCEEDED, but 1 of its nodes failed: No valid host '
+                      'was found. See "openstack cluster members list'
+                      % self.cluster['id'], message)
         self.assertRaises(base.UpdateReplace, self.update, self.rsrc)
+
+    def test_server_that_fails_later_is_no_failure(self):
+        """A cluster that has served would be taken for one that has not."""
+        end = self.senlin.end
+
+        def end_and_break(action_id, *outcome):
+            end(action_id, *outcome)
+            for node in self.senlin.nodes.values():
+                node['status'] = 'ERROR'
+        self.patchobject(self.senlin, 'end', new=end_and_break)
+
+        self.create()
+
+        self.assertEqual(2, len(self.members()))
+
+    def test_cluster_that_was_deleted_before_its_creation_was_seen(self):
+        """The stack could not be deleted, nor the cluster be replaced."""
+        for task, error in ((lambda: self.update(self.rsrc),
+                             base.UpdateReplace), (self.delete, None)):
+            self.start_over()
+            self.create()
+            action_id = self.senlin.only_action('CLUSTER_CREATE')
+            self.senlin.remove_cluster(self.rsrc.resource_id)
+            self.rsrc.data_set('action_id', action_id)
+            if error:
+                self.assertRaises(error, task)
+            else:
+                task()
+
+    def test_action_that_failed_of_a_cluster_that_was_deleted(self):
+        """The reason would be the words of an HTTP client."""
+        self.create()
+        self.senlin.outcomes['CLUSTER_RESIZE'] = [('FAILED', 'no quota')]
+        resize = self.senlin.end
+
+        def end(action_id, *outcome):
+            resize(action_id, *outcome)
+            if outcome[:1] == ('FAILED',):
+                self.senlin.remove_cluster(self.rsrc.resource_id)
+        self.patchobject(self.senlin, 'end', new=end)
+        error = self.assertRaises(base.ResourceFailure, self.update,
+                                  self.rsrc, desired_capacity=3)
+        self.assertIn('as FAILED: no quota. See', str(error))
 
     def test_cluster_that_failed_is_replaced(self):
         """Its broken nodes would count as members for ever."""

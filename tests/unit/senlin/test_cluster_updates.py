@@ -340,19 +340,6 @@ class SizeTest(cluster_case.ClusterTestCase):
         self.assertLess(served, set(self.members()))
         self.assertEqual(4, self.cluster['max_size'])
 
-    def test_servers_that_fail_unnoticed_do_not_count(self):
-        """The update would be complete, and a server would be missing."""
-        self.senlin.broken = 'No valid host was found.'
-        self.senlin.overlooks = True
-
-        message = self.update_fails(desired_capacity=3)
-        self.senlin.broken = None
-        self.update(self.rsrc, desired_capacity=3)
-
-        self.assertIn('Failed in creating nodes: No valid host', message)
-        self.assertEqual(['ACTIVE'] * 3, [
-            self.senlin.nodes[node]['status'] for node in self.members()])
-
     def test_server_that_an_alarm_did_not_get_is_no_failure(self):
         """An update of something else would fail for what an alarm asked."""
         self.senlin.add_node(self.rsrc.resource_id, 'ERROR', 'no quota')
