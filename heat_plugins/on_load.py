@@ -2,9 +2,9 @@
 
 """Side effects of loading the plugin, all in one place.
 
-Heat calls `resource_mapping` of each module that it loads, once in each process
-that loads resources. Each effect takes place once, however often the function
-is called.
+Heat calls `resource_mapping` of each module that it loads, once in each
+process that loads resources. Each effect takes place once, however often the
+function is called.
 """
 
 from ._engine import heat_patches
