@@ -324,7 +324,7 @@ def get_bindings(client, cluster_id):
         return []
 
 
-def is_guarded(client, cluster_id, hook):
+def is_hook_attached(client, cluster_id, hook):
     return any(binding.policy_name == hook
                for binding in get_bindings(client, cluster_id))
 

@@ -280,7 +280,7 @@ class PoliciesWaiter(_waiter.Waiter):
     def _is_attached(self, cluster_id):
         hook = self._hook.hook_name()
         return bool(cluster_id) and _attachments.is_hook_attached(
-            hook, cluster_id, lambda: _client.is_guarded(
+            hook, cluster_id, lambda: _client.is_hook_attached(
                 self._senlin(), cluster_id, hook))
 
     def _timeout(self):

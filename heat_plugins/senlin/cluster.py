@@ -342,7 +342,7 @@ class Cluster(_resource.ClusterActions, _resource.SenlinResource):
             if broken:
                 # They count as members. When a cluster shrinks, Senlin takes
                 # first what has failed.
-                rest = len(cluster.node_ids) - broken
+                rest = len(cluster.node_ids) - len(broken)
                 return _client.resize, min(min_size, rest), self._ANY, rest
             return _client.resize, min_size, max_size, desired
         members = len(cluster.node_ids)
@@ -351,9 +351,9 @@ class Cluster(_resource.ClusterActions, _resource.SenlinResource):
             return _client.resize, min_size, max_size
 
     def _never_built(self):
-        """Return how many nodes an attempt that failed has left."""
-        return sum(node.created_at is None for node in
-                   _client.failed_nodes(self.senlin(), self.resource_id))
+        """Return the nodes that an attempt that failed has left."""
+        return [node for node in _client.failed_nodes(
+            self.senlin(), self.resource_id) if node.created_at is None]
 
     def _remove(self, attempts):
         """Take one step towards no cluster."""
@@ -408,8 +408,7 @@ class Cluster(_resource.ClusterActions, _resource.SenlinResource):
         if (action.action, action.status) != (_client.CREATE,
                                               _client.SUCCEEDED):
             return
-        failed = [node for node in _client.failed_nodes(
-            self.senlin(), self.resource_id) if node.created_at is None]
+        failed = self._never_built()
         if failed:
             raise exception.Error(
                 _('%(name)s: Senlin ended %(what)s of cluster %(cluster)s as '

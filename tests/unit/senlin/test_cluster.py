@@ -413,13 +413,12 @@ class DeleteTest(cluster_case.ClusterTestCase):
             self.senlin.scale_in(cluster_id)
             return action_id
         delete.__name__ = 'delete_cluster'
-        patch = self.patchobject(self.plugin_module('senlin._client'),
-                                 'delete_cluster', new=delete)
+        self.patchobject(self.plugin_module('senlin._client'),
+                         'delete_cluster', new=delete)
         deletion = self.start_task(self.rsrc.delete)
         self.stand_still(deletion)
         self.patchobject(self.plugin_module('senlin._client'),
                          'delete_cluster', new=delete_cluster)
-        del patch
 
         self.senlin.guests_answer = True
         deletion.run_to_completion()
